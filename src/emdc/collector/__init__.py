@@ -1,0 +1,1 @@
+"""When meters are read, and where their readings go."""

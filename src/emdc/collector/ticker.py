@@ -1,0 +1,145 @@
+"""The schedule at work: waits for ticks and starts the meters that are due.
+
+Meters with the same intervals share one ticker. Waiting uses the monotonic clock; the wall clock
+names the slots, and a step of it is seen by comparing the two.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+from emdc.collector.cycle import Collector, gap
+from emdc.collector.schedule import Missed, Schedule, from_us, to_us
+from emdc.meters.meter import Meter
+from emdc.reading import MeterProfile
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAP_S = 5.0
+"""The wall clock is looked at again at least this often while waiting for a tick."""
+
+
+def intervals_us(profile: MeterProfile) -> Mapping[int, frozenset[str]]:
+    """Interval in microseconds → the metrics that have it; empty when nothing is scheduled.
+
+    A metric without an interval of its own has the meter's; a meter without one is read only when
+    asked, whatever its metrics say.
+    """
+    if profile.interval_s is None:
+        return {}
+    groups: defaultdict[int, set[str]] = defaultdict(set)
+    for topic in profile.topics:
+        seconds = topic.interval_s or profile.interval_s
+        groups[round(seconds * 1_000_000)].add(topic.name)
+    return {interval: frozenset(names) for interval, names in groups.items()}
+
+
+class Ticker:
+    """Ticks for meters that share their intervals."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        meters: Iterable[Meter],
+        collector: Collector,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.schedule = schedule
+        self.ticks = 0
+        self.last_tick: datetime | None = None
+        self.clock_back = False
+        """The wall clock went back; nothing is read until it has passed the last slot."""
+        self._meters = [(meter, intervals_us(meter.profile)) for meter in meters]
+        self._collector = collector
+        self._clock = clock
+        self._offset_us = 0
+        self._wanted: dict[tuple[int, frozenset[int]], frozenset[str]] = {}
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        self._offset_us = self._wall_offset()
+        tick = self.schedule.at_or_after(to_us(self._clock()))
+        while True:
+            await self._wait(tick)
+            now = to_us(self._clock())
+            if now < tick:  # the clock was set back during the last moment
+                continue
+            await self._start(tick)
+            tick = await self._next(tick)
+
+    async def _next(self, tick: int) -> int:
+        stepped = self._wall_offset() - self._offset_us
+        following, missed = self.schedule.next(tick, to_us(self._clock()), stepped_us=stepped)
+        if abs(stepped) > 1_000_000:
+            log.warning("clock step", extra={"seconds": round(stepped / 1e6, 3)})
+        self._offset_us += stepped
+        if missed is not None:
+            await self._lose(missed)
+        return following
+
+    async def _wait(self, tick: int) -> None:
+        while (left := (tick - to_us(self._clock())) / 1e6) > 0:
+            self.clock_back = left > max(self.schedule.intervals_us) / 1e6 + 1
+            await asyncio.sleep(min(left, LONGEST_NAP_S))
+        self.clock_back = False
+
+    async def _start(self, tick: int) -> None:
+        moment = from_us(tick)
+        due = self.schedule.due(tick)
+        following = self.schedule.after(tick)
+        until = asyncio.get_running_loop().time() + (following - to_us(self._clock())) / 1e6
+        lost = [
+            gap(meter.name, tick, following, "overrun")
+            for place, (meter, groups) in enumerate(self._meters)
+            if not self._collector.start_tick(
+                meter, self._due_metrics(place, groups, due), moment, until
+            )
+        ]
+        self.ticks += 1
+        self.last_tick = moment
+        if lost:
+            await self._collector.write_gaps(lost)
+
+    def _due_metrics(
+        self, place: int, groups: Mapping[int, frozenset[str]], due: frozenset[int]
+    ) -> frozenset[str]:
+        key = (place, due)
+        found = self._wanted.get(key)
+        if found is None:
+            found = frozenset().union(*(groups[interval] for interval in due))
+            self._wanted[key] = found
+        return found
+
+    async def _lose(self, missed: Missed) -> None:
+        log.warning(
+            "ticks missed",
+            extra={"reason": missed.reason, "from": str(from_us(missed.from_us))},
+        )
+        await self._collector.write_gaps(
+            [
+                gap(meter.name, missed.from_us, missed.to_us, missed.reason)
+                for meter, _ in self._meters
+            ]
+        )
+
+    def _wall_offset(self) -> int:
+        """Wall clock minus monotonic clock, in microseconds."""
+        return to_us(self._clock()) - round(asyncio.get_running_loop().time() * 1_000_000)
+
+
+def tickers(
+    meters: Iterable[Meter], collector: Collector, *, clock: Callable[[], datetime]
+) -> list[Ticker]:
+    """One ticker for each set of intervals among the meters that have a schedule."""
+    groups: defaultdict[tuple[int, ...], list[Meter]] = defaultdict(list)
+    for meter in meters:
+        intervals = tuple(sorted(intervals_us(meter.profile)))
+        if intervals:
+            groups[intervals].append(meter)
+    return [
+        Ticker(Schedule(intervals), members, collector, clock=clock)
+        for intervals, members in groups.items()
+    ]

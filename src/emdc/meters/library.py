@@ -1,0 +1,116 @@
+"""Maps by name: the user's own in a folder, and the shipped ones inside the package.
+
+A name becomes a file here and nowhere else; `workbook` reads it.
+"""
+
+import difflib
+from dataclasses import replace
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from emdc.errors import RegisterMapError
+from emdc.meters import workbook
+from emdc.meters.register_map import RegisterMap
+
+SHIPPED: Final = "shipped"
+_SUFFIX: Final = ".xlsx"
+# The file names that the collector before this one was installed with.
+_OLD_NAMES: Final = {
+    "nexus-metrics.xlsx": "nexus-1272",
+    "eaton-metrics.xlsx": "eaton-pxm-4000",
+}
+
+
+def default_maps_dir() -> Path:
+    """The folder for a user's own maps; it need not exist."""
+    return platformdirs.user_config_path("emdc") / "maps"
+
+
+def names(maps_dir: Path | None = None) -> list[tuple[str, str]]:
+    """(name, origin) of every map, in order of name.
+
+    The origin is the path of a file in `maps_dir`, or SHIPPED; a user's map hides a shipped one of
+    the same name.
+    """
+    found = dict.fromkeys(_shipped(), SHIPPED)
+    found.update((path.stem, str(path)) for path in _own(maps_dir))
+    return sorted(found.items())
+
+
+def find(
+    name_or_path: str, *, maps_dir: Path | None = None, worksheet: str = workbook.WORKSHEET
+) -> RegisterMap:
+    """The map in an existing file, else the one of that name in `maps_dir`, else a shipped one.
+
+    `.xlsx` may be left out of a name. The file names of the old collector mean the shipped maps
+    when no such file exists. Raises RegisterMapError with what was tried and the nearest name.
+    """
+    path = _expanded(name_or_path)
+    if _is_file(path):
+        return workbook.load(path, worksheet=worksheet)
+    if len(path.parts) == 1 and path.name == name_or_path:
+        name = _stem(name_or_path)
+        for own in _own(maps_dir):
+            if own.stem == name:
+                return workbook.load(own, worksheet=worksheet)
+        if name in _shipped():
+            return _load_shipped(name, worksheet)
+    old = _OLD_NAMES.get(path.name)
+    if old is None:
+        raise _unknown(name_or_path, maps_dir)
+    found = _load_shipped(old, worksheet)
+    notice = f"no file {name_or_path}: the shipped map {old} is used; name it {old} in the setting"
+    return replace(found, warnings=(notice, *found.warnings))
+
+
+def _load_shipped(name: str, worksheet: str) -> RegisterMap:
+    with resources.as_file(_folder() / f"{name}{_SUFFIX}") as path:
+        return workbook.load(path, worksheet=worksheet)
+
+
+def _folder() -> Traversable:
+    return resources.files("emdc.meters") / "maps"
+
+
+def _shipped() -> list[str]:
+    files = (entry.name for entry in _folder().iterdir())
+    return sorted(_stem(name) for name in files if name.endswith(_SUFFIX))
+
+
+def _own(maps_dir: Path | None) -> list[Path]:
+    """Workbooks in the user's folder; lock files of spreadsheet programs are none."""
+    if maps_dir is None or not maps_dir.is_dir():
+        return []
+    return sorted(path for path in maps_dir.glob(f"*{_SUFFIX}") if path.name[0] not in "~.")
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(_SUFFIX)
+
+
+def _expanded(name_or_path: str) -> Path:
+    try:
+        return Path(name_or_path).expanduser()
+    except RuntimeError:  # `~nobody`, a user without a home
+        return Path(name_or_path)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether the path is meant: anything but a folder that merely has the name of a map."""
+    try:
+        return path.exists() and not (path.is_dir() and len(path.parts) <= 1)
+    except (OSError, ValueError):  # a name too long, or one with a NUL
+        return False
+
+
+def _unknown(name_or_path: str, maps_dir: Path | None) -> RegisterMapError:
+    known = [name for name, _ in names(maps_dir)]
+    own = f", no such map in {maps_dir}" if maps_dir is not None else ""
+    near = difflib.get_close_matches(_stem(Path(name_or_path).name), known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    problem = f"no such file{own}, no shipped map; maps are {', '.join(known)}{hint}"
+    return RegisterMapError(name_or_path or "an empty name", [("", problem)])

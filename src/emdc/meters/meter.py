@@ -1,0 +1,258 @@
+"""One meter: run what is due as few batch reads, and return one MeterReading.
+
+A meter learns one thing while it runs: a batch that it refuses with exception 2 or 3 is split
+between two values from the next reading on, so that one bad register does not cost its neighbours.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TypeAlias
+
+from emdc.errors import ExceptionResponseError, LinkError, MeterError
+from emdc.meters.plan import Batch, plan, split
+from emdc.meters.register_map import Metric, RegisterMap
+from emdc.meters.words import NO_RATIOS, BatchDecoder, BitDecoder, Ratios, compile_batch
+from emdc.modbus.exchange import Exchange
+from emdc.modbus.link import Link
+from emdc.modbus.pdu import Request, read_request
+from emdc.reading import GapReason, MeterProfile, MeterReading, Topic, Value
+
+log = logging.getLogger(__name__)
+
+Wanted: TypeAlias = frozenset[str]
+"""Names of the metrics of one reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSettings:
+    """One installation of a meter: what its map cannot know."""
+
+    unit: int = 1
+    interval_s: float | None = None
+    timeout_s: float = 3.0
+    retries: int = 3
+    retry_wait_s: float = 1.0
+    ratios: Ratios = NO_RATIOS
+    max_registers: int | None = None
+    """Registers in one read; None: the map's."""
+    max_gap: int | None = None
+    """Unmapped registers that a read may cross; None: the map's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One batch, ready to be asked and decoded."""
+
+    batch: Batch
+    request: Request
+    decoder: BatchDecoder | BitDecoder
+
+
+class Plan:
+    """The reads of one set of metrics, and the names in the order in which they are decoded.
+
+    Shared by all meters with the same map and settings: a thousand of them read with one.
+    """
+
+    __slots__ = ("metrics", "reads", "requests")
+
+    def __init__(self, batches: Iterable[Batch], unit: int, ratios: Ratios) -> None:
+        self.reads = [
+            _Read(
+                batch,
+                read_request(unit, batch.function_code, batch.address, batch.count),
+                compile_batch(batch, ratios),
+            )
+            for batch in batches
+        ]
+        self.requests = [read.request for read in self.reads]
+        self.metrics = tuple(name for read in self.reads for name in read.decoder.names)
+
+
+@lru_cache(maxsize=1024)
+def _plan(register_map: RegisterMap, wanted: Wanted, settings: "MeterSettings") -> Plan:
+    batches = plan(
+        (metric for metric in register_map.metrics if metric.name in wanted),
+        max_registers=settings.max_registers or register_map.max_registers,
+        max_gap=register_map.max_gap if settings.max_gap is None else settings.max_gap,
+    )
+    return Plan(batches, settings.unit, settings.ratios)
+
+
+class Poll(Exchange):
+    """One reading that is asked for: which metrics, for which slot, and who gets it."""
+
+    __slots__ = ("plan", "retries", "scheduled", "take", "tick", "until", "wanted")
+
+    requests: Sequence[Request]
+    plan: Plan
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        take: Callable[[MeterReading], None],
+        tick: datetime,
+        *,
+        scheduled: bool,
+        until: float = float("inf"),
+    ) -> None:
+        self.wanted = wanted
+        self.take = take
+        self.tick = tick
+        """UTC: the slot of a scheduled reading, the start of a manual one."""
+        self.scheduled = scheduled
+        self.until = until
+        """Loop time after which no retry starts."""
+        self.retries = 0
+
+
+class Meter:
+    """Reads one meter over its link, which takes one reading after the other."""
+
+    def __init__(
+        self,
+        name: str,
+        register_map: RegisterMap,
+        link: Link,
+        settings: MeterSettings,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.name = name
+        self.register_map = register_map
+        self.link = link
+        self.settings = settings
+        self.profile = _profile(name, register_map, settings)
+        self._metrics = {metric.name: metric for metric in register_map.metrics}
+        self._plans: dict[Wanted, Plan] = {}
+        self._clock = clock
+
+    def batches(self, wanted: Wanted) -> tuple[Batch, ...]:
+        """The batch reads that `start` uses for these metrics now."""
+        return tuple(read.batch for read in self._plan(wanted).reads)
+
+    def start(self, poll: Poll) -> None:
+        """Read what the poll wants and call its `take` with the reading.
+
+        Never raises for what a meter does: what could not be read is None with a reason in the
+        reading's gaps.
+        """
+        poll.plan = found = self._plan(poll.wanted)
+        Exchange.__init__(poll, found.requests, self.settings.timeout_s, self._answered)
+        self.link.exchange(poll)
+
+    async def read(self, wanted: Wanted) -> MeterReading:
+        """The metrics named in `wanted`, read now: a manual reading, whose slot is its start."""
+        future = asyncio.get_running_loop().create_future()
+        self.start(Poll(wanted, future.set_result, self._clock(), scheduled=False))
+        reading: MeterReading = await future
+        return reading
+
+    def _plan(self, wanted: Wanted) -> Plan:
+        found = self._plans.get(wanted)
+        if found is None:
+            found = self._plans[wanted] = _plan(self.register_map, wanted, self.settings)
+        return found
+
+    def _answered(self, poll: Poll) -> None:
+        if poll.failed and self._retry(poll):
+            return
+        try:
+            reading = self._reading(poll)
+        except Exception:
+            log.exception("decoding failed", extra={"meter": self.name})
+            poll.answers = [LinkError("internal_error")] * len(poll.requests)
+            reading = self._reading(poll)
+        poll.take(reading)
+
+    def _retry(self, poll: Poll) -> bool:
+        """Ask again later for what the link could not bring, if that is still allowed."""
+        failed = [i for i, answer in enumerate(poll.answers) if isinstance(answer, LinkError)]
+        loop = asyncio.get_running_loop()
+        again = loop.time() + self.settings.retry_wait_s
+        if not failed or poll.retries == self.settings.retries or again >= poll.until:
+            return False
+        poll.retries += 1
+        loop.call_at(again, self._ask_again, poll, failed)
+        return True
+
+    def _ask_again(self, poll: Poll, failed: Sequence[int]) -> None:
+        def merge(second: Exchange) -> None:
+            for place, answer in zip(failed, second.answers, strict=True):
+                poll.answers[place] = answer
+            self._answered(poll)
+
+        requests = [poll.requests[place] for place in failed]
+        self.link.exchange(Exchange(requests, self.settings.timeout_s, merge))
+
+    def _reading(self, poll: Poll) -> MeterReading:
+        values: list[Value] = []
+        gaps: dict[str, GapReason] = {}
+        for read, answer in zip(poll.plan.reads, poll.answers, strict=True):
+            if isinstance(answer, MeterError):
+                values += [None] * len(read.decoder.names)
+                gaps.update(dict.fromkeys(read.decoder.names, answer.reason))
+            else:
+                found, missing = read.decoder.decode(answer)
+                values += found
+                if missing:
+                    gaps.update(missing)
+        if poll.failed:
+            self._learn(poll)
+        return MeterReading(
+            self.name,
+            poll.tick,
+            self._clock(),
+            poll.plan.metrics,
+            tuple(values),
+            gaps,
+            poll.scheduled,
+        )
+
+    def _learn(self, poll: Poll) -> None:
+        refused = {
+            place
+            for place, answer in enumerate(poll.answers)
+            if isinstance(answer, ExceptionResponseError) and answer.code in (2, 3)
+        }
+        batches = [read.batch for read in poll.plan.reads]
+        parts = [
+            part
+            for place, batch in enumerate(batches)
+            for part in (split(batch) if place in refused else (batch,))
+        ]
+        if len(parts) > len(batches):
+            self._plans[poll.wanted] = Plan(parts, self.settings.unit, self.settings.ratios)
+            log.warning(
+                "read refused, split from now on",
+                extra={"meter": self.name, "reads": len(parts), "before": len(batches)},
+            )
+
+
+def _topic(metric: Metric, ratios: Ratios) -> Topic:
+    return Topic(
+        metric.name,
+        unit=metric.unit,
+        kind=metric.kind,
+        digits=metric.digits(ratios.factor(metric)),
+        description=metric.description,
+        interval_s=metric.interval_s,
+    )
+
+
+def _profile(name: str, register_map: RegisterMap, settings: MeterSettings) -> MeterProfile:
+    return MeterProfile(
+        name,
+        tuple(_topic(metric, settings.ratios) for metric in register_map.metrics),
+        interval_s=settings.interval_s,
+        settings={
+            "map": register_map.name,
+            "map_hash": register_map.hash,
+            "ct_ratio": settings.ratios.ct,
+            "pt_ratio": settings.ratios.pt,
+        },
+    )

@@ -1,0 +1,169 @@
+"""From the rows of a metrics sheet to metrics: which column means what, and what its cells hold.
+
+The first six columns go by position, whatever their header says; old sheets depend on it.
+Further columns are optional and go by header. A new column is one row in OPTIONAL and a field of
+Metric. Used by `workbook`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from emdc.meters import cells
+from emdc.meters.cells import Cell, CellError, nearest
+from emdc.meters.checks import metric_faults
+from emdc.meters.findings import Findings
+from emdc.meters.register_map import DataType, Metric
+
+Reader: TypeAlias = Callable[[Cell, Findings], Any]
+
+DATA_TYPES: Final = {kind.value.lower(): kind for kind in DataType}
+ORDERS: Final = {"big": "big", "little": "little", "abcd": "big", "cdab": "little"}
+KINDS: Final = {"gauge": "gauge", "counter": "counter", "text": "text"}
+CODES: Final = {"plain": "plain", "f8_pf": "f8_pf", "bcd": "bcd", "mod10k": "mod10k"}
+RATIOS: Final = {"ct": "ct", "pt": "pt", "ct*pt": "ct*pt", "pt*ct": "ct*pt"}
+
+
+def _words(allowed: Mapping[str, Any]) -> Reader:
+    def read(cell: Cell, findings: Findings) -> Any:
+        return cells.word(cell, allowed, findings)
+
+    return read
+
+
+def _scale(cell: Cell, findings: Findings) -> float | int:
+    value = cells.number(cell, findings)
+    if value == 0:
+        raise CellError("scaling factor 0, expected 1 for no scaling")
+    return value
+
+
+def _between(low: int, high: int, read: Reader, cell: Cell, findings: Findings) -> Any:
+    value = read(cell, findings)
+    if not low <= value <= high:
+        raise CellError(f"{value}, expected {low} to {high}")
+    return value
+
+
+class Column(NamedTuple):
+    """One column: the field of Metric that it fills, its header, how a cell of it is read."""
+
+    field: str
+    header: str
+    read: Reader
+
+
+REQUIRED: Final = (
+    Column("name", "Metric Name", cells.name),
+    Column("description", "Metric Description", cells.text),
+    Column("address", "Metric Address", cells.whole),
+    Column("size", "Metric Size", cells.whole),
+    Column("scale", "Scaling Factor", _scale),
+    Column("data_type", "Data Type", _words(DATA_TYPES)),
+)
+
+OPTIONAL: Final = (
+    Column("unit", "Unit", cells.text),
+    Column("function_code", "Function Code", partial(_between, 1, 4, cells.whole)),
+    Column("word_order", "Word Order", _words(ORDERS)),
+    Column("offset", "Offset", cells.number),
+    Column("invalid", "Invalid", cells.pattern),
+    Column("minimum", "Minimum", cells.number),
+    Column("maximum", "Maximum", cells.number),
+    Column("interval_s", "Interval (s)", partial(_between, 1, 86_400, cells.number)),
+    Column("kind", "Kind", _words(KINDS)),
+    Column("code", "Code", _words(CODES)),
+    Column("ratio", "Ratio", _words(RATIOS)),
+    Column("certainty", "Certainty", cells.text),
+)
+
+_READERS: Final = {column.field: column.read for column in (*REQUIRED, *OPTIONAL)}
+_MAY_BE_BLANK: Final = frozenset(
+    {"description", *(column.field for column in OPTIONAL)},
+)
+
+
+class Row(NamedTuple):
+    """One row that holds a metric: the cell of every known column, and the metric if it is good."""
+
+    number: int
+    cells: dict[str, Cell]
+    metric: Metric | None
+
+
+def columns(header: Sequence[Cell], findings: Findings) -> dict[int, str]:
+    """Which field of Metric each column fills, by its index from 0.
+
+    A second optional column of one name is a fault; a header that is not known is warned of.
+    """
+    found = {index: column.field for index, column in enumerate(REQUIRED)}
+    _check_header(header, findings)
+    by_header = {_folded(column.header): column.field for column in OPTIONAL}
+    by_header["interval"] = "interval_s"
+    for index, cell in enumerate(header[len(REQUIRED) :], start=len(REQUIRED)):
+        field = by_header.get(_folded(cell.value))
+        if field is None:
+            _warn_unknown(cell, by_header, findings)
+        elif field in found.values():
+            findings.fault(cell.place, f"a second column {cell.value!r}: delete or rename one")
+        else:
+            found[index] = field
+    return found
+
+
+def read(number: int, row: Sequence[Cell], fields: Mapping[int, str], findings: Findings) -> Row:
+    """One row as a metric; every fault in it goes to `findings`."""
+    known = {field: row[index] for index, field in fields.items()}
+    before = len(findings.faults)
+    values = _values(known, findings)
+    if len(findings.faults) > before:
+        return Row(number, known, None)
+    metric = Metric(**values)
+    for field, problem in metric_faults(metric):
+        findings.fault(known.get(field, known["name"]).place, problem)
+    return Row(number, known, metric)
+
+
+def _values(known: Mapping[str, Cell], findings: Findings) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    is_text = str(known["data_type"].value).strip().upper() == DataType.STRING
+    for field, cell in known.items():
+        if cell.is_blank and (field in _MAY_BE_BLANK or (is_text and field == "scale")):
+            continue
+        try:
+            values[field] = _READERS[field](cell, findings)
+        except CellError as fault:
+            findings.fault(cell.place, str(fault))
+    if is_text:
+        values.setdefault("kind", "text")
+    return values
+
+
+def _check_header(header: Sequence[Cell], findings: Findings) -> None:
+    """Warn of a known header in a wrong place; a first row that is no header is a fault."""
+    places = {_folded(column.header): index for index, column in enumerate(REQUIRED)}
+    for index, cell in enumerate(header[: len(REQUIRED)]):
+        expected = places.get(_folded(cell.value), index)
+        if expected != index:
+            findings.warn(
+                cell.place,
+                f"header {cell.value!r} where {REQUIRED[index].header!r} is read: "
+                "the first six columns go by position",
+            )
+    address = header[2]
+    if isinstance(address.value, int | float) or str(address.value).strip().isdigit():
+        findings.fault(
+            address.place, "a number in the first row, expected the header: insert a row above it"
+        )
+
+
+def _warn_unknown(cell: Cell, known: Mapping[str, str], findings: Findings) -> None:
+    if not cell.is_blank:
+        shown = str(cell.value).strip()[:40]
+        hint = nearest(_folded(cell.value), known)
+        findings.warn(cell.place, f"column {shown!r} is not known and ignored{hint}")
+
+
+def _folded(header: object) -> str:
+    shown = str(header).replace("\ufeff", "").replace("_", " ").casefold()
+    return " ".join(shown.split())

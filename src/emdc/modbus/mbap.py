@@ -1,0 +1,62 @@
+"""The TCP header of Modbus, and the check of an answer that is not the expected one. Pure.
+
+The link compares the expected bytes in one step; only what differs comes here, to be cut into
+frames and named. A bad header means that the stream is lost: the caller closes the connection,
+nobody searches for the next frame.
+Source: Modbus Messaging on TCP/IP Implementation Guide V1.0b, section 3.1.3.
+"""
+
+from typing import Final
+
+from emdc.errors import ExceptionResponseError, MeterError, ProtocolError
+from emdc.modbus.pdu import Request
+
+MAX_FRAME: Final = 260
+"""Bytes of the longest frame: 7 of header and a PDU of 253."""
+
+_HEADER: Final = 7
+
+
+def frame_size(buffer: bytes | bytearray | memoryview) -> int | None:
+    """Bytes of the frame that starts the buffer; None when its header is not complete.
+
+    Raises ProtocolError when this is no Modbus TCP header.
+    """
+    if len(buffer) < _HEADER - 1:
+        return None
+    if buffer[2] or buffer[3]:
+        raise ProtocolError(
+            "protocol_error:pid",
+            f"protocol id {buffer[2] << 8 | buffer[3]}, expected 0: not Modbus TCP?",
+        )
+    length = buffer[4] << 8 | buffer[5]
+    if not 3 <= length <= MAX_FRAME - 6:
+        raise ProtocolError(
+            "protocol_error:length", f"length {length}, expected 3 to {MAX_FRAME - 6}"
+        )
+    return 6 + length
+
+
+def judge(frame: bytes | bytearray | memoryview, request: Request) -> MeterError:
+    """What is wrong with a whole frame that carries the right transaction id.
+
+    An ExceptionResponseError leaves the connection usable, a ProtocolError does not.
+    """
+    unit, code = frame[6], frame[7]
+    if unit != request.unit:
+        return ProtocolError("protocol_error:unit", f"unit {unit}, asked {request.unit}")
+    if code == request.function_code | 0x80:
+        if len(frame) != 9:
+            return ProtocolError(
+                "protocol_error:length", f"exception answer of {len(frame)} bytes, expected 9"
+            )
+        return ExceptionResponseError(frame[8])
+    if code != request.function_code:
+        return ProtocolError(
+            "protocol_error:fc", f"function code {code}, asked {request.function_code}"
+        )
+    data = request.head[-1]
+    return ProtocolError(
+        "protocol_error:count",
+        f"byte count {frame[8]} in a frame of {len(frame)} bytes, expected {data} in {9 + data}",
+    )

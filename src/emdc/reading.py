@@ -1,0 +1,108 @@
+"""The types that travel from a meter to a database: readings, gaps, and what a meter can say.
+
+Everything here is plain data. This module imports nothing of ours but `digits`, so that every other
+package may speak of readings without knowing where they come from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from emdc.digits import Digits
+
+Value: TypeAlias = float | int | str | None
+"""One value of one metric: in the metric's unit, a text, or None when it was not read."""
+
+GapReason: TypeAlias = str
+"""Why a value is missing: one of GAP_REASONS, or `exception:N` with the meter's exception code."""
+
+GAP_REASONS: Final = frozenset(
+    {
+        "connect_refused",
+        "connect_timeout",
+        "connection_reset",
+        "read_timeout",
+        "dns_failure",
+        "meter_held",  # another process has the one connection that the meter may have
+        "protocol_error:tid",
+        "protocol_error:pid",
+        "protocol_error:length",
+        "protocol_error:unit",
+        "protocol_error:fc",
+        "protocol_error:count",
+        "decode_error",
+        "not_available",  # NaN, infinity or the map's Invalid pattern
+        "out_of_range",  # outside the map's Minimum and Maximum
+        "overrun",  # the tick before was not finished
+        "backoff_skipped",  # the meter failed before and is asked again later
+        "queue_full",  # the database took nothing for too long
+        "clock_step",
+        "clock_back",
+        "daemon_stopped",
+        "daemon_killed",
+        "internal_error",  # a fault of this program, logged with its trace
+    }
+)
+
+Kind: TypeAlias = Literal["gauge", "counter", "text"]
+
+
+class MeterReading(NamedTuple):
+    """What one meter said in one tick.
+
+    A metric that was due and not read is None, and `gaps` says why.
+    """
+
+    meter: str
+    """Topic prefix, such as `UW/Mercer/nexus_meter`."""
+    tick: datetime
+    """UTC; the slot that it was due for, or the cycle's start for a manual reading."""
+    read_at: datetime
+    """UTC; when the last answer came."""
+    metrics: tuple[str, ...]
+    """Names; one tuple shared by all readings of a plan, so it may be compared with `is`."""
+    values: tuple[Value, ...]
+    """In the order of `metrics`, in the metric's unit, not rounded yet (see `digits`)."""
+    gaps: Mapping[str, GapReason]
+    """Metric name → reason; empty when complete."""
+    scheduled: bool = True
+    """False: asked for by hand, owes no slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Ticks of one meter for which no reading could exist: from_ts ≤ tick < to_ts, both UTC."""
+
+    meter: str
+    from_ts: datetime
+    to_ts: datetime
+    reason: GapReason
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One metric of one meter as the rest of the program sees it."""
+
+    name: str
+    """Metric name, unique within the meter."""
+    unit: str = ""
+    kind: Kind = "gauge"
+    digits: Digits = None
+    """How many digits of a value mean anything."""
+    description: str = ""
+    interval_s: float | None = None
+    """Seconds between its readings when it has an interval of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterProfile:
+    """What a meter's readings hold, and since when they are due how often."""
+
+    name: str
+    """Topic prefix; a topic's full name is `<prefix>/<metric name>`."""
+    topics: tuple[Topic, ...]
+    interval_s: float | None = None
+    """Seconds between scheduled readings; None: only when asked."""
+    settings: Mapping[str, str | float] = field(default_factory=dict)
+    """What values depend on: map, map_hash, ct_ratio, pt_ratio. Recorded with its time."""

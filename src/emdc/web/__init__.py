@@ -1,0 +1,1 @@
+"""HTTP: the three old endpoints, health, topics and the first page."""

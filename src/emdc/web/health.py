@@ -1,0 +1,227 @@
+"""GET /health: what is wrong and what to do about it, for people and for monitoring.
+
+503 means that this program does not do its work: the database takes nothing, or a schedule exists
+and nothing is read. A meter that is down is data, not such a fault: 200 with `degraded`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import msgspec
+from litestar import Response
+
+from emdc.collector.latest import MeterState
+from emdc.web.api import age_s
+from emdc.web.exchange import Ask, json_response
+from emdc.web.service import Service, StorageStatus
+
+State: TypeAlias = Literal["ok", "late", "down", "never"]
+
+_MOST_NAMED = 5
+
+
+class MeterHealth(msgspec.Struct, kw_only=True):
+    """How one meter is doing."""
+
+    name: str
+    state: State
+    """ok; late: no answer for two intervals and 5 s; down: the last try gave nothing; never."""
+    last_success: datetime | None
+    last_error: str | None
+    last_error_at: datetime | None
+    age_s: float | None
+    """Seconds since it last gave a value."""
+    interval_s: float | None
+    """Seconds between scheduled readings; null: read only when asked."""
+    failures: int
+    """Readings without any value since the last success."""
+
+
+class Schedule(msgspec.Struct, kw_only=True):
+    """What is read without being asked."""
+
+    meters: int
+    shortest_interval_s: float | None
+    last_attempt: datetime | None
+    """When a scheduled meter last gave an answer or a reason for none."""
+
+
+class Database(msgspec.Struct, kw_only=True):
+    """How the storage is doing."""
+
+    url: str
+    ok: bool
+    in_memory: bool
+    last_commit: datetime | None
+    last_error: str | None
+    queued: int
+    stored: int
+    conflicts: int
+    dropped: int
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """The whole report."""
+
+    ok: bool
+    degraded: bool
+    version: str
+    started: datetime
+    uptime_s: float
+    problems: list[str]
+    """Sentences: what is wrong, and what to do."""
+    schedule: Schedule
+    database: Database
+    totals: dict[str, int]
+    """Meters by state, and values read and missed since the start."""
+    meters: list[MeterHealth]
+
+
+async def health(service: Service, ask: Ask) -> Response[bytes]:
+    """Whether the program does its work: 200 or 503, with the state of every meter.
+
+    `problems` says in sentences what is wrong and what to do. Meters that are down alone leave it
+    at 200, with `degraded` true.
+    """
+    found = report(service)
+    return json_response(found, status=200 if found.ok else 503)
+
+
+def report(service: Service) -> Health:
+    """The health of everything, now. No I/O."""
+    now = service.clock()
+    states = list(service.collector.latest.meters.values())
+    meters = [meter_health(state, now) for state in states]
+    storage, schedule = service.storage(), _schedule(states)
+    stalled = _stalled(schedule, service.started, now)
+    return Health(
+        ok=storage.ok and not stalled,
+        degraded=any(meter.state in {"down", "late"} for meter in meters),
+        version=service.version,
+        started=service.started,
+        uptime_s=age_s(now, service.started),
+        problems=[*_storage_problems(storage), *stalled, *_meter_problems(meters)],
+        schedule=schedule,
+        database=_database(storage),
+        totals=_totals(states, meters),
+        meters=meters,
+    )
+
+
+def meter_health(state: MeterState, now: datetime) -> MeterHealth:
+    """How one meter is doing."""
+    age = age_s(now, state.last_success) if state.last_success else None
+    return MeterHealth(
+        name=state.profile.name,
+        state=_state(state, age),
+        last_success=state.last_success,
+        last_error=state.last_error,
+        last_error_at=state.last_error_at,
+        age_s=age,
+        interval_s=state.profile.interval_s,
+        failures=state.failures,
+    )
+
+
+def _state(state: MeterState, age: float | None) -> State:
+    if state.failures:
+        return "down"
+    if age is None:
+        return "down" if state.last_error else "never"
+    interval = state.profile.interval_s
+    return "late" if interval and age > _patience(interval) else "ok"
+
+
+def _patience(interval_s: float) -> float:
+    """Seconds without an answer after which something is wrong."""
+    return 2 * interval_s + 5
+
+
+def _schedule(states: Iterable[MeterState]) -> Schedule:
+    due = [state for state in states if state.profile.interval_s is not None]
+    attempts = [attempt for state in due if (attempt := _last_attempt(state))]
+    return Schedule(
+        meters=len(due),
+        shortest_interval_s=min((s.profile.interval_s or 0.0 for s in due), default=None),
+        last_attempt=max(attempts, default=None),
+    )
+
+
+def _last_attempt(state: MeterState) -> datetime | None:
+    times = [reading.read_at for reading in state.newest.values()]
+    times += [time for time in (state.last_success, state.last_error_at) if time]
+    return max(times, default=None)
+
+
+def _stalled(schedule: Schedule, started: datetime, now: datetime) -> list[str]:
+    """One sentence when a schedule exists and nothing happens, else nothing."""
+    if schedule.shortest_interval_s is None:
+        return []
+    since = max(schedule.last_attempt or started, started)
+    age = age_s(now, since)
+    if age <= _patience(schedule.shortest_interval_s):
+        return []
+    return [
+        f"no meter has been read for {age:.0f} s although one is due every "
+        f"{schedule.shortest_interval_s:g} s: look into the log, and start the program again"
+    ]
+
+
+def _storage_problems(storage: StorageStatus) -> list[str]:
+    found = []
+    if storage.in_memory:
+        found.append(
+            "samples are kept in memory only and are lost when the program ends: start it with "
+            "--db_host=emdc.sqlite to keep them in that file"
+        )
+    if not storage.ok:
+        found.append(
+            f"the database does not take readings ({storage.last_error or 'no reason known'}), "
+            f"{storage.queued} wait: see that it runs, is reachable and has room"
+        )
+    if storage.dropped:
+        found.append(
+            f"{storage.dropped} readings were lost because the database was too slow or away "
+            "for too long"
+        )
+    return found
+
+
+def _meter_problems(meters: Iterable[MeterHealth]) -> list[str]:
+    found = []
+    for state, mend in (
+        ("down", "see that it has power, and that host, port and unit are right"),
+        ("late", "its readings come later than its interval allows"),
+    ):
+        names = [meter.name for meter in meters if meter.state == state]
+        if names:
+            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+            found.append(f"{state}: {', '.join(names[:_MOST_NAMED])}{more}: {mend}")
+    return found
+
+
+def _database(storage: StorageStatus) -> Database:
+    return Database(
+        # The storage masks the password already; a URL that came another way must not show it.
+        url=re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", storage.url),
+        ok=storage.ok,
+        in_memory=storage.in_memory,
+        last_commit=storage.last_commit_at,
+        last_error=storage.last_error,
+        queued=storage.queued,
+        stored=storage.stored,
+        conflicts=storage.conflicts,
+        dropped=storage.dropped,
+    )
+
+
+def _totals(states: Iterable[MeterState], meters: Iterable[MeterHealth]) -> dict[str, int]:
+    counts = Counter(meter.state for meter in meters)
+    return {
+        **{state: counts[state] for state in ("ok", "late", "down", "never")},
+        "readings": sum(state.readings for state in states),
+        "gaps": sum(state.gaps for state in states),
+    }

@@ -1,0 +1,199 @@
+"""What the first page shows and scripts list: /topics, /state and /sparklines.
+
+Every answer is bounded: topics come in pages, and with many meters /state gives the values of one
+meter at a time.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+import msgspec
+from litestar import Response
+
+from emdc.collector.latest import MeterState
+from emdc.digits import rounder
+from emdc.reading import Kind, MeterProfile, Topic, Value
+from emdc.web.api import missing_reason, rounded
+from emdc.web.exchange import Ask, json_response
+from emdc.web.health import Health, report
+from emdc.web.names import due_every
+from emdc.web.service import Service
+
+MOST_METERS: Final = 50
+MOST_TOPICS: Final = 2000
+"""Above either, /state has the values of one meter only, the one that is asked for."""
+
+_BUCKETS: Final = 120
+
+
+class TopicRow(msgspec.Struct, kw_only=True):
+    """One topic and its newest value."""
+
+    topic: str
+    meter: str
+    metric: str
+    unit: str
+    kind: Kind
+    interval: float | None
+    """Seconds between scheduled readings; null: read only when asked."""
+    description: str
+    value: Value
+    timestamp: datetime | None
+    """The tick of `value`, UTC."""
+    quality: str
+    """`good`, or why the newest attempt gave nothing; `never read`."""
+
+
+class Topics(msgspec.Struct, kw_only=True):
+    """One page of the topics of all meters."""
+
+    topics: list[TopicRow]
+    total: int
+    next_offset: int | None
+    """`offset` of the next page; null on the last."""
+
+
+class Shown(msgspec.Struct, kw_only=True):
+    """One metric as the first page shows it."""
+
+    metric: str
+    unit: str
+    description: str
+    value: Value
+    whole: bool
+    """Whether the value counts in whole numbers; JSON readers cannot see it in 120.0."""
+    read_at: datetime | None
+    missing: str | None
+    """Why the newest attempt gave nothing."""
+
+
+class Overview(msgspec.Struct, kw_only=True):
+    """All that the first page needs at once."""
+
+    now: datetime
+    refresh_s: float
+    health: Health
+    values: dict[str, list[Shown]]
+    """Meter → its metrics in the order of the map; with many meters only the one asked for."""
+
+
+class Sparklines(msgspec.Struct, kw_only=True):
+    """The last hour of one meter, thinned for drawing."""
+
+    meter: str
+    points: dict[str, list[tuple[float, float]]]
+    """Metric → (seconds since 1970, value), oldest first."""
+
+
+async def topics(service: Service, ask: Ask) -> Response[bytes]:
+    """All topics with unit, kind, interval, description and newest value, in pages."""
+    states = service.collector.latest.meters
+    if name := ask.given["meter"]:
+        states = {name: states[service.names.meter(name).name]}
+    total = sum(len(state.profile.topics) for state in states.values())
+    offset, limit = ask.given["offset"], ask.given["limit"]
+    pairs = ((state, topic) for state in states.values() for topic in state.profile.topics)
+    end = offset + limit
+    rows = [_row(state, topic) for state, topic in islice(pairs, offset, end)]
+    return json_response(Topics(topics=rows, total=total, next_offset=end if end < total else None))
+
+
+def _row(state: MeterState, topic: Topic) -> TopicRow:
+    known = state.value(topic.name)
+    return TopicRow(
+        topic=f"{state.profile.name}/{topic.name}",
+        meter=state.profile.name,
+        metric=topic.name,
+        unit=topic.unit,
+        kind=topic.kind,
+        interval=due_every(state.profile, topic),
+        description=topic.description,
+        value=rounded(known.value, topic.digits) if known else None,
+        timestamp=known.tick if known else None,
+        quality=missing_reason(state, topic.name) or ("good" if known else "never read"),
+    )
+
+
+async def state(service: Service, ask: Ask) -> Response[bytes]:
+    """Health and the newest values in one answer, for the first page.
+
+    Above 50 meters or 2000 topics `values` holds only the meter that is asked for.
+    """
+    meters = service.collector.latest.meters
+    if name := ask.given["meter"]:
+        chosen = [meters[service.names.meter(name).name]]
+    elif _is_small(meters.values()):
+        chosen = list(meters.values())
+    else:
+        chosen = []
+    found = report(service)
+    return json_response(
+        Overview(
+            now=service.clock(),
+            refresh_s=_refresh_s(found),
+            health=found,
+            values={each.profile.name: _shown(each) for each in chosen},
+        )
+    )
+
+
+def _is_small(states: Iterable[MeterState]) -> bool:
+    sizes = [len(state.profile.topics) for state in states]
+    return len(sizes) <= MOST_METERS and sum(sizes) <= MOST_TOPICS
+
+
+def _refresh_s(found: Health) -> float:
+    """Seconds between two looks of the page: the shortest interval, within 1 to 30."""
+    most = 5.0 if len(found.meters) > MOST_METERS else 1.0
+    return min(30.0, max(most, found.schedule.shortest_interval_s or 5.0))
+
+
+def _shown(state: MeterState) -> list[Shown]:
+    known = [state.value(topic.name) for topic in state.profile.topics]
+    values = _rounded(state.profile, [each.value if each else None for each in known])
+    return [
+        Shown(
+            metric=topic.name,
+            unit=topic.unit,
+            description=topic.description,
+            value=value,
+            whole=isinstance(value, int),
+            read_at=each.read_at if each else None,
+            missing=missing_reason(state, topic.name),
+        )
+        for topic, each, value in zip(state.profile.topics, known, values, strict=True)
+    ]
+
+
+def _rounded(profile: MeterProfile, values: Sequence[Value]) -> list[Value]:
+    return rounder([topic.digits for topic in profile.topics])(values)  # type: ignore[return-value]
+
+
+async def sparklines(service: Service, ask: Ask) -> Response[bytes]:
+    """The last hour of every metric of one meter, thinned to at most 240 points each."""
+    profile = service.names.meter(ask.given["meter"])
+    points = await service.sparklines(profile.name)
+    return json_response(
+        Sparklines(meter=profile.name, points={name: thin(line) for name, line in points.items()})
+    )
+
+
+def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most 240 of `points`: the least and the greatest of each of 120 equal spans of time.
+
+    A peak of one second stays visible, which a mean would hide.
+    """
+    if len(points) <= 2 * _BUCKETS:
+        return list(points)
+    first, last = points[0][0], points[-1][0]
+    width = (last - first) / _BUCKETS or 1.0
+    spans: dict[int, list[tuple[float, float]]] = {}
+    for point in points:
+        spans.setdefault(min(_BUCKETS - 1, int((point[0] - first) / width)), []).append(point)
+    kept: list[tuple[float, float]] = []
+    for span in spans.values():
+        least, most = min(span, key=lambda p: p[1]), max(span, key=lambda p: p[1])
+        kept += [least] if least == most else sorted((least, most))
+    return kept

@@ -1,0 +1,100 @@
+"""What the web needs from the rest of the program, handed over in one piece by the daemon.
+
+The web asks the collector for readings and never a meter or a database itself; what it needs of
+the storage is a small picture of its state and the points of a sparkline.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
+
+from litestar import Response
+
+from emdc import __version__
+from emdc.collector.cycle import Collector
+from emdc.web.exchange import Ask, Parameter
+from emdc.web.names import Names
+
+Points: TypeAlias = Mapping[str, Sequence[tuple[float, float]]]
+"""Metric name → (seconds since 1970, value), oldest first."""
+
+
+class StorageStatus(Protocol):
+    """How the storage is doing; a picture, taken without waiting for the database."""
+
+    @property
+    def url(self) -> str:
+        """The database, without its password."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether samples are lost when the program ends."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the last write was taken."""
+
+    @property
+    def last_commit_at(self) -> datetime | None:
+        """UTC, when readings were last made durable."""
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last write was not taken."""
+
+    @property
+    def queued(self) -> int:
+        """Readings that wait to be written."""
+
+    @property
+    def stored(self) -> int:
+        """Readings written since the start."""
+
+    @property
+    def conflicts(self) -> int:
+        """Readings whose place held other values already, which were kept."""
+
+    @property
+    def dropped(self) -> int:
+        """Readings that were lost because the queue was full."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts that the routes work on."""
+
+    collector: Collector
+    storage: Callable[[], StorageStatus]
+    sparklines: Callable[[str], Awaitable[Points]]
+    """Meter → points of its last hour. Raises StorageError."""
+    clock: Callable[[], datetime]
+    """Now, in UTC."""
+    started: datetime
+    token: str | None = None
+    """Asked of every request but /ping; None: everybody may."""
+    version: str = __version__
+
+    @cached_property
+    def names(self) -> Names:
+        """All metric names."""
+        return Names(state.profile for state in self.collector.latest.meters.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address: its method, the function that answers, its parameters, what the answer holds."""
+
+    method: str
+    path: str
+    answer: Callable[[Service, Ask], Awaitable[Response[bytes]]]
+    parameters: tuple[Parameter, ...] = ()
+    gives: Any = None
+    """The type of the JSON answer; None: an empty one, a page or a file."""
+    text: bool = False
+    """Plain text when JSON is not asked for."""
+    errors: tuple[int, ...] = ()
+    """The statuses of its problems, beside 400 and 401, which every route has."""
+    also: int = 200
+    """A second status that comes with the same JSON as 200."""

@@ -1,0 +1,50 @@
+import pytest
+
+from emdc.meters.register_map import DataType, Metric
+
+
+def metric(**changed: object) -> Metric:
+    values: dict[str, object] = {
+        **{"name": "W", "address": 0, "size": 2, "data_type": DataType.INT32},
+        **changed,
+    }
+    return Metric(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "registers"),
+    [
+        *(("UINT8", 1), ("INT8", 1), ("UINT16", 1), ("INT16", 1), ("UINT32", 2), ("INT32", 2)),
+        *(("FLOAT32", 2), ("UINT64", 4), ("INT64", 4), ("FLOAT64", 4), ("STRING", None)),
+    ],
+)
+def test_a_type_fills_its_registers(data_type: str, registers: int | None) -> None:
+    assert DataType(data_type).registers == registers
+
+
+def test_only_the_ieee_types_are_floats() -> None:
+    assert {kind for kind in DataType if kind.is_float} == {DataType.FLOAT32, DataType.FLOAT64}
+
+
+def test_a_step_of_two_to_the_minus_sixteen_means_six_decimals() -> None:
+    assert metric(scale=2.0**-16).digits() == 6
+
+
+def test_a_ratio_takes_decimals_away() -> None:
+    assert metric(scale=2.0**-16).digits(1000) == 3
+
+
+def test_a_whole_scale_keeps_integers_exact() -> None:
+    assert metric(scale=1000).digits() is None
+    assert metric(scale=1000).digits(20) is None
+    assert metric(scale=1000, offset=0.5).digits() is not None
+
+
+def test_a_float32_is_its_shortest_decimal_unless_it_is_scaled() -> None:
+    assert metric(data_type=DataType.FLOAT32).digits() == "float32"
+    assert metric(data_type=DataType.FLOAT32, scale=0.1).digits() is None
+    assert metric(data_type=DataType.FLOAT32).digits(40) is None
+
+
+def test_decimals_end_at_twelve() -> None:
+    assert metric(scale=1e-30).digits() == 12

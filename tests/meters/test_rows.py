@@ -1,0 +1,264 @@
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emdc.meters import rows, settings
+from emdc.meters.register_map import DataType, Metric
+from tests.meters import sheets
+from tests.meters.sheets import CURRENT, VOLTAGE, fault, parse, row
+
+
+def one(*, extra: Sequence[str] = (), more: Sequence[Any] = (), **changed: Any) -> Metric:
+    """The metric of a workbook with one row."""
+    return parse(sheets.data([*row(**changed), *more], extra=extra)).metrics[0]
+
+
+def wrong(*, extra: Sequence[str] = (), more: Sequence[Any] = (), **changed: Any) -> str:
+    """The one fault of a workbook with one row, as `place: problem`."""
+    return ": ".join(fault(sheets.data([*row(**changed), *more], extra=extra)))
+
+
+def test_the_six_columns_go_by_position_in_any_language() -> None:
+    book = sheets.replaced(sheets.data(VOLTAGE), ">Metric Address<", ">Indirizzo<")
+    assert parse(book).metrics[0].address == 179
+
+
+def test_a_known_header_in_a_wrong_place_is_warned_of() -> None:
+    swapped = sheets.replaced(sheets.data(VOLTAGE), ">Metric Address<", ">Metric Size<")
+    assert "Metrics!C1: header 'Metric Size' where" in parse(swapped).warnings[0]
+
+
+def test_a_first_row_that_is_a_metric_is_not_lost_silently() -> None:
+    header = '<c r="C1" t="inlineStr"><is><t>Metric Address</t></is></c>'
+    book = sheets.replaced(sheets.data(VOLTAGE), header, '<c r="C1"><v>179</v></c>')
+    place, problem = fault(book)
+    assert place == "Metrics!C1"
+    assert "insert a row above it" in problem
+
+
+def test_a_formula_with_its_cached_value_loads() -> None:
+    book = sheets.replaced(
+        sheets.data(VOLTAGE),
+        "<v>1.52587890625e-05</v>",
+        "<f>POWER(2,-16)</f><v>1.52587890625E-05</v>",
+    )
+    assert parse(book).metrics[0].scale == 2.0**-16
+
+
+def test_a_formula_without_a_cached_value_names_the_cell_and_the_mend() -> None:
+    problem = wrong(scale="=POWER(2,-16)")
+    assert problem.startswith("Metrics!E2: formula without a stored result")
+    assert "open the workbook in a spreadsheet program and save it" in problem
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#REF!", "#DIV/0!"])
+def test_an_error_value_is_a_fault_with_its_cell(error: str) -> None:
+    book = sheets.replaced(
+        sheets.data(VOLTAGE), '<c r="C2" t="n"><v>179</v>', f'<c r="C2" t="e"><v>{error}</v>'
+    )
+    assert fault(book) == ("Metrics!C2", f"{error} is an error, expected a value")
+
+
+def test_every_optional_column_is_found_by_its_header() -> None:
+    header = (
+        *(" unit", "FUNCTION CODE", "Word\u00a0Order", "Offset", "\ufeffInvalid", "Minimum"),
+        *("Maximum", "Interval (s)", "kind", "Code", "Ratio", "Certainty"),
+    )
+    values = ("V", 4, "CDAB", -1.5, "0x80000000", 0, 1e3, 60, "Counter", "plain", "CT * PT", "ok")
+    expected = Metric(
+        *("Voltage_AN", 179, 2, DataType.INT32, 2.0**-16),
+        description="1s Phase A-N Voltage",
+        unit="V",
+        function_code=4,
+        word_order="little",
+        offset=-1.5,
+        invalid=0x80000000,
+        minimum=0,
+        maximum=1000,
+        interval_s=60,
+        kind="counter",
+        ratio="ct*pt",
+        certainty="ok",
+    )
+    assert one(extra=header, more=values) == expected
+    blank = dataclasses.replace(one(), description="1s Phase A-N Voltage")
+    assert one(extra=header, more=[None] * 12) == blank
+
+
+def test_an_unknown_column_is_warned_of_once_and_ignored() -> None:
+    found = parse(sheets.data([*VOLTAGE, "x"], [*CURRENT, "y"], extra=("Minimu",)))
+    assert found.warnings == (
+        "Metrics!G1: column 'Minimu' is not known and ignored (did you mean minimum?)",
+    )
+
+
+def test_a_second_column_of_one_name_is_a_fault() -> None:
+    assert fault(sheets.data(VOLTAGE, extra=("Unit", "unit ")))[0] == "Metrics!H1"
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"name": None}, "A2: empty, expected a text"),
+        ({"name": "n" * 256}, "A2: 256 characters, expected at most 255"),
+        ({"name": "a\nb"}, "A2: control character '\\n' in a name"),
+        ({"address": None}, "C2: empty, expected a number"),
+        ({"address": True}, "C2: TRUE where a number is needed"),
+        ({"address": datetime.datetime(2024, 2, 1)}, "C2: date where a number is needed"),  # noqa: DTZ001
+        ({"address": datetime.time(1, 2)}, "C2: date where a number is needed"),
+        ({"address": "502 "}, "write it without spaces"),
+        ({"address": "0x1F6"}, "write it in decimal"),
+        ({"address": "5e2"}, "expected a whole number in digits"),
+        ({"address": "\uff15\uff10\uff12"}, "write it with the digits 0 to 9"),
+        ({"address": 502.5}, "C2: 502.5 is not a whole number"),
+        ({"address": -1}, "C2: address -1, expected 0 to 65535"),
+        ({"address": 65535}, "address 65535 with size 2 ends at 65536"),
+        ({"address": 65536}, "address 65536, expected 0 to 65535"),
+        ({"address": 400180}, "address 400180 is a register number: subtract 400001"),
+        ({"address": 40180}, "subtract 40001"),
+        ({"size": 0}, "D2: size 0 for INT32, expected 2"),
+        ({"size": 3, "data_type": "FLOAT32"}, "D2: size 3 for FLOAT32, expected 2"),
+        ({"size": 126, "data_type": "STRING", "scale": 1}, "expected 1 to 125"),
+        ({"scale": None}, "E2: empty, expected a number"),
+        ({"scale": 0}, "E2: scaling factor 0, expected 1"),
+        ({"scale": 1e-310}, "too close to zero"),
+        ({"scale": "0,1"}, "write the decimals after a point"),
+        ({"scale": "1.000,5"}, "write the decimals after a point"),
+        ({"scale": "1 000"}, "write it without spaces"),
+        ({"scale": "\u22121"}, "write an ordinary minus"),
+        ({"scale": "ten"}, "E2: 'ten' is not a number"),
+        ({"data_type": "float"}, "F2: 'float', expected one of UINT8, UINT16"),
+        ({"data_type": None}, "F2: empty, expected a text"),
+    ],
+)
+def test_a_cell_that_cannot_be_used_is_named_with_a_hint(
+    changed: dict[str, Any], problem: str
+) -> None:
+    found = wrong(**changed)
+    assert found.startswith("Metrics!")
+    assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "problem"),
+    [
+        ("Function Code", 5, "G2: 5, expected 1 to 4"),
+        ("Word Order", "BADC", "'BADC', expected one of big, little"),
+        ("Invalid", 1 << 32, "pattern 0x100000000 does not fit 32 bits"),
+        ("Invalid", -1, "expected the raw pattern from 0 up"),
+        ("Invalid", "0xZZ", "expected a raw pattern such as"),
+        ("Interval (s)", 0.5, "0.5, expected 1 to 86400"),
+        ("Interval", 86_401, "expected 1 to 86400"),
+        ("Kind", "meter", "expected one of gauge, counter, text"),
+        ("Kind", "text", "kind text for INT32, expected gauge or counter"),
+        ("Code", "f8_pf", "code f8_pf for INT32, expected UINT16"),
+        ("Code", "bcd", "code bcd for INT32, expected UINT8 or UINT16 or UINT32 or UINT64"),
+        ("Code", "mod10k", "code mod10k for INT32, expected UINT32 or UINT64"),
+        ("Ratio", "vt", "expected one of ct, pt, ct*pt"),
+        ("Offset", "#", "is not a number"),
+    ],
+)
+def test_an_optional_cell_that_cannot_be_used_is_named(
+    header: str, value: Any, problem: str
+) -> None:
+    assert problem in wrong(extra=(header,), more=(value,))
+
+
+def test_an_infinite_scale_is_a_fault() -> None:
+    book = sheets.replaced(sheets.data(VOLTAGE), "<v>1.52587890625e-05</v>", "<v>1E999</v>")
+    assert fault(book) == ("Metrics!E2", "too large or not a number, expected a finite number")
+
+
+def test_a_minimum_above_the_maximum_is_a_fault() -> None:
+    assert "maximum 1 below minimum 2" in wrong(extra=("Minimum", "Maximum"), more=(2, 1))
+
+
+def test_a_bit_has_size_one_and_an_integer_type() -> None:
+    bit = {"size": 1, "data_type": "UINT16", "scale": 1}
+    assert one(extra=("Function Code",), more=(1,), **bit).function_code == 1
+    assert "expected 1 bit" in wrong(extra=("Function Code",), more=(2,), **{**bit, "size": 2})
+    assert "single bit, expected UINT8 or UINT16" in wrong(
+        extra=("Function Code",), more=(1,), **{**bit, "data_type": "INT16"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "scale"), [(1.0, 1), (1000.0, 1000), (-1, -1), (1e308, 1e308), (0.1, 0.1)]
+)
+def test_a_whole_scale_is_an_integer(value: float, scale: float) -> None:
+    found = one(scale=value).scale
+    assert (found, type(found)) == (scale, type(scale))
+
+
+def test_numbers_stored_as_text_load_with_a_warning() -> None:
+    found = parse(sheets.data(row(address="502", scale="0.1")))
+    assert (found.metrics[0].address, found.metrics[0].scale) == (502, 0.1)
+    assert found.warnings == (
+        "Metrics!C2: the number 502 is stored as text",
+        "Metrics!E2: the number 0.1 is stored as text",
+    )
+
+
+def test_a_float_that_is_whole_is_an_address() -> None:
+    assert one(address=502.0).address == 502
+
+
+def test_the_last_registers_can_be_read() -> None:
+    assert one(address=65534).address == 65534
+
+
+@pytest.mark.parametrize("data_type", ["int32", "Int32", " INT32 "])
+def test_the_case_of_a_type_does_not_matter(data_type: str) -> None:
+    assert one(data_type=data_type).data_type is DataType.INT32
+
+
+def test_a_string_needs_no_scale_and_is_text() -> None:
+    found = one(size=8, scale=None, data_type="STRING")
+    assert (found.kind, found.scale, found.size) == ("text", 1, 8)
+
+
+def test_what_a_string_cannot_have_is_a_fault() -> None:
+    problem = wrong(size=8, scale=0.5, data_type="STRING")
+    assert problem == "Metrics!E2: scale for a STRING, which is no number: empty the cell"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a/b", "a.b", "*", ">", "it's", '"', "\U0001f50c", "\u202eab", "e\u0301"),
+        *("'; DROP TABLE x;--", "<script>"),
+    ],
+)
+def test_a_strange_name_is_kept_as_it_is(name: str) -> None:
+    assert one(name=name).name == name
+
+
+def test_a_name_that_starts_like_a_formula_is_kept_when_it_is_text() -> None:
+    book = sheets.replaced(sheets.data(VOLTAGE), ">Voltage_AN<", ">=cmd()<")
+    assert parse(book).metrics[0].name == "=cmd()"
+
+
+def test_spaces_around_a_name_are_dropped_with_a_warning() -> None:
+    found = parse(sheets.data(row(name="W ")))
+    assert (found.metrics[0].name, len(found.warnings)) == ("W", 1)
+
+
+def test_a_date_beyond_the_calendar_is_a_fault_of_its_cell() -> None:
+    book = sheets.data(row(address=datetime.datetime(2024, 2, 1)))  # noqa: DTZ001
+    content = sheets.repacked(
+        book, {sheets.METRICS_PART: lambda part: part.replace(b"<v>45323</v>", b"<v>9E9</v>")}
+    )
+    assert content != book
+    assert fault(content)[0] == "Metrics!C2"
+
+
+def test_the_documentation_names_every_column_type_and_code() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "maps.md").read_text(encoding="utf-8")
+    for column in (*rows.REQUIRED, *rows.OPTIONAL):
+        assert column.header in page
+    for word in (*DataType, *rows.KINDS, *rows.CODES, *rows.RATIOS.values(), *settings.READERS):
+        assert word in page

@@ -1,0 +1,195 @@
+import contextlib
+import hashlib
+import io
+from pathlib import Path
+from random import Random
+
+import pytest
+from openpyxl import Workbook
+from openpyxl.chart import BarChart
+
+from emdc.errors import RegisterMapError
+from emdc.meters import workbook
+from emdc.meters.register_map import DataType, Metric
+from tests.meters import sheets
+from tests.meters.sheets import CURRENT, VOLTAGE, fault, faults, parse, row
+
+
+def test_six_columns_make_a_map() -> None:
+    found = parse(sheets.data(VOLTAGE, CURRENT))
+    assert found.metrics == (
+        Metric("Voltage_AN", 179, 2, DataType.INT32, 2.0**-16, description="1s Phase A-N Voltage"),
+        Metric(
+            "Current_N",
+            *(193, 2, DataType.INT32, 2.0**-16),
+            description="1s Neutral Current (Secondary)",
+        ),
+    )
+    assert (found.warnings, found.max_gap, found.max_registers) == ((), 0, 125)
+
+
+def test_the_name_and_the_hash_are_those_of_the_file(tmp_path: Path) -> None:
+    path = sheets.written(tmp_path, "roof.xlsx", sheets.data(VOLTAGE))
+    found = workbook.load(path)
+    assert found.name == "roof"
+    assert found.hash == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+STRINGS = (
+    b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    b"<si><t>other</t></si><si><r><t>Voltage_</t></r><r><rPr><b/></rPr><t>AN</t></r></si></sst>"
+)
+STRINGS_TYPE = (
+    '<Override PartName="/xl/sharedStrings.xml" ContentType="application/'
+    'vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/></Types>'
+)
+
+
+def with_shared_strings(book: bytes, index: int) -> bytes:
+    """The workbook with its first metric's name in a table of strings, as most programs write."""
+    inline = '<c r="A2" t="inlineStr"><is><t>Voltage_AN</t></is></c>'
+    shared = sheets.replaced(book, inline, f'<c r="A2" t="s"><v>{index}</v></c>')
+    typed = sheets.replaced(shared, "</Types>", STRINGS_TYPE, "[Content_Types].xml")
+    return sheets.repacked(typed, {}, **{"xl/sharedStrings.xml": STRINGS})
+
+
+def test_inline_shared_and_rich_strings_are_equal() -> None:
+    inline = sheets.data(VOLTAGE)
+    rich = sheets.replaced(
+        inline, "<is><t>Voltage_AN</t></is>", "<is><r><t>Voltage</t></r><r><t>_AN</t></r></is>"
+    )
+    expected = parse(inline).metrics
+    assert parse(rich).metrics == parse(with_shared_strings(inline, 1)).metrics == expected
+
+
+def test_a_blank_row_is_skipped_with_a_warning_and_is_no_end() -> None:
+    found = parse(sheets.data(VOLTAGE, (), (" ",), CURRENT))
+    assert [metric.name for metric in found.metrics] == ["Voltage_AN", "Current_N"]
+    assert found.warnings == (
+        "Metrics!A3: blank row skipped",
+        "Metrics!A4: blank row skipped",
+    )
+
+
+@pytest.mark.parametrize("second", ["Voltage_AN", "voltage_an", " Voltage_AN"])
+def test_a_name_that_comes_twice_names_both_rows(second: str) -> None:
+    place, problem = fault(sheets.data(VOLTAGE, row(name=second, address=300)))
+    assert place == "Metrics!A3"
+    assert "also in Metrics!A2" in problem
+
+
+def test_names_that_are_equal_after_normalisation_are_one() -> None:
+    book = sheets.data(row(name="\u00e9nergie"), row(name="e\u0301nergie", address=300))
+    assert "also in Metrics!A2" in fault(book)[1]
+
+
+def test_two_metrics_on_one_address_are_warned_of() -> None:
+    found = parse(sheets.data(VOLTAGE, row(name="again"), row(name="half", address=180)))
+    assert found.warnings == (
+        "Metrics!C3: again lies on registers of Voltage_AN (Metrics!C2)",
+        "Metrics!C4: half lies on registers of again (Metrics!C3)",
+    )
+
+
+def test_some_addresses_like_register_numbers_are_only_warned_of() -> None:
+    found = parse(sheets.data(VOLTAGE, row(name="far", address=40180)))
+    assert len(found.warnings) == 1
+    assert "Metrics!C3: 1 addresses look like register numbers" in found.warnings[0]
+
+
+def test_high_addresses_that_are_meant_so_load_when_the_meter_sheet_says_it() -> None:
+    meter = {"Meter": [("address_base", 0)]}
+    assert parse(sheets.data(row(address=40071), others=meter)).warnings == ()
+
+
+def test_all_faults_come_together_in_the_order_of_the_sheet() -> None:
+    book = sheets.data(row(size=3), row(name=None, address=-1, data_type="x"), CURRENT)
+    assert [place for place, _ in faults(book)] == ["Metrics!D2", "Metrics!A3", "Metrics!F3"]
+
+
+def test_after_fifty_faults_the_rest_is_counted() -> None:
+    found = faults(sheets.data(*(row(name=f"m{n}", address=n, size=3) for n in range(0, 180, 3))))
+    assert len(found) == 51
+    assert found[-1] == ("", "and 10 more")
+
+
+def test_a_missing_sheet_lists_those_present() -> None:
+    place, problem = fault(sheets.data(VOLTAGE, title="metrics"))
+    assert place == ""
+    assert problem == "no worksheet 'Metrics', there are 'metrics' (did you mean 'metrics'?)"
+
+
+def test_two_sheets_that_look_alike_are_a_fault() -> None:
+    assert "rename one" in fault(sheets.data(VOLTAGE, others={"Metrics ": []}))[1]
+
+
+def test_a_hidden_sheet_is_read_with_a_warning() -> None:
+    book = sheets.replaced(
+        sheets.data(VOLTAGE), 'state="visible"', 'state="veryHidden"', "xl/workbook.xml"
+    )
+    assert parse(book).warnings == ("Metrics: the worksheet is hidden",)
+
+
+def test_another_worksheet_is_read_when_it_is_named() -> None:
+    book = sheets.data(VOLTAGE, title="Roof")
+    assert len(parse(book, "Roof").metrics) == 1
+
+
+def test_an_empty_sheet_and_a_lone_header_have_no_metrics() -> None:
+    assert fault(sheets.data()) == ("Metrics", "no metrics below the header row")
+    bare = sheets.repacked(
+        sheets.data(),
+        {sheets.METRICS_PART: lambda part: part.split(b"<row")[0] + b"</sheetData></worksheet>"},
+    )
+    assert fault(bare) == ("Metrics", "empty sheet, expected a header row and metrics")
+
+
+def test_merged_cells_name_their_place() -> None:
+    merged = sheets.replaced(
+        sheets.data(VOLTAGE),
+        "</sheetData>",
+        '</sheetData><mergeCells><mergeCell ref="B2:C2"/></mergeCells>',
+    )
+    assert fault(merged)[1].startswith("merged cells not allowed at B2:C2")
+
+
+def test_a_stray_cell_in_the_last_corner_is_named() -> None:
+    stray = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+    book = sheets.replaced(sheets.data(VOLTAGE), "</sheetData>", stray)
+    assert fault(book) == ("Metrics!XFD1048576", "cell outside A1:BL10000: delete it")
+
+
+def test_links_to_other_files_are_ignored_with_a_warning() -> None:
+    book = sheets.repacked(
+        sheets.data(VOLTAGE), {}, **{"xl/externalLinks/externalLink1.xml": b"<externalLink/>"}
+    )
+    assert parse(book).warnings == ("links to other files and connections are ignored",)
+
+
+def test_a_part_that_the_library_cannot_understand_is_damage() -> None:
+    place, problem = fault(with_shared_strings(sheets.data(VOLTAGE), 999))
+    assert place == ""
+    assert problem.startswith("damaged (IndexError")
+
+
+def test_a_sheet_of_a_chart_has_no_cells() -> None:
+    book = Workbook()
+    book.create_chartsheet("Metrics").add_chart(BarChart())
+    file = io.BytesIO()
+    book.save(file)
+    assert fault(file.getvalue()) == ("Metrics", "a chart, expected a worksheet with cells")
+
+
+def test_a_mangled_workbook_loads_or_is_refused_and_never_crashes() -> None:
+    random = Random(4711)
+    parts = [sheets.METRICS_PART, "xl/workbook.xml", "xl/styles.xml", "[Content_Types].xml"]
+    book = sheets.data(VOLTAGE, others={"Meter": [("max_gap", 3)]})
+
+    def mangle(part: bytes) -> bytes:
+        at = random.randrange(len(part))
+        return part[:at] + bytes([random.choice(b"<>&/'\" 019aAZ")]) + part[at + 1 :]
+
+    for _ in range(200):
+        mangled = sheets.repacked(book, {random.choice(parts): mangle})
+        with contextlib.suppress(RegisterMapError):
+            parse(mangled)

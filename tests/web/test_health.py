@@ -1,0 +1,117 @@
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from emdc.reading import Gap
+from tests.web.site import EATON, NEXUS, NOW, Site, one_meter, two_meters
+
+
+def health(site: Site) -> tuple[int, dict[str, Any]]:
+    with site.client() as client:
+        answer = client.get("/health")
+    return answer.status_code, answer.json()
+
+
+def test_a_meter_that_was_just_read_is_ok() -> None:
+    status, found = health(one_meter())
+    assert (status, found["ok"], found["degraded"], found["problems"]) == (200, True, False, [])
+    assert found["uptime_s"] == 3600.0
+    assert found["meters"] == [
+        {
+            "name": NEXUS,
+            "state": "ok",
+            "last_success": "2031-05-04T12:00:00Z",
+            "last_error": None,
+            "last_error_at": None,
+            "age_s": 0.0,
+            "interval_s": 10.0,
+            "failures": 0,
+        }
+    ]
+
+
+def test_a_meter_that_is_down_degrades_but_does_not_fail() -> None:
+    site = two_meters()
+    site.read(EATON, W=None, Voltage_AN=None)
+    status, found = health(site)
+    assert (status, found["ok"], found["degraded"]) == (200, True, True)
+    assert found["meters"][1]["state"] == "down"
+    assert found["meters"][1]["last_error"] == "read_timeout"
+    assert found["problems"] == [
+        f"down: {EATON}: see that it has power, and that host, port and unit are right"
+    ]
+
+
+def test_a_meter_that_was_not_read_yet_is_never() -> None:
+    _, found = health(two_meters())
+    assert found["meters"][1]["state"] == "never"
+    assert found["totals"]["never"] == 1
+
+
+def test_a_meter_is_late_after_two_intervals_and_five_seconds() -> None:
+    site = two_meters(10)
+    site.read(EATON, ago=25, W=1.0)
+    assert health(site)[1]["meters"][1]["state"] == "ok"
+    late = two_meters(10)
+    late.read(EATON, ago=26, W=1.0)
+    assert health(late)[1]["meters"][1]["state"] == "late"
+
+
+def test_a_schedule_that_reads_nothing_is_503() -> None:
+    site = Site(one_meter(10).profiles)
+    site.read(NEXUS, ago=26, W=1.0)
+    status, found = health(site)
+    assert (status, found["ok"]) == (503, False)
+    assert found["problems"][0].startswith(
+        "no meter has been read for 26 s although one is due every 10 s"
+    )
+
+
+def test_meters_that_are_tried_in_vain_are_not_a_stalled_schedule() -> None:
+    site = Site(one_meter(10).profiles)
+    site.read(NEXUS, ago=90, W=1.0)
+    site.read(NEXUS, ago=60, W=None)
+    recent = NOW - timedelta(seconds=10)
+    site.latest.meters[NEXUS].last_error = "backoff_skipped"
+    site.latest.meters[NEXUS].last_error_at = Gap(NEXUS, recent, NOW, "backoff_skipped").from_ts
+    assert health(site)[0] == 200
+
+
+def test_a_schedule_has_time_to_begin() -> None:
+    site = Site(one_meter(10).profiles, started=NOW - timedelta(seconds=20))
+    assert health(site)[0] == 200
+    site = Site(one_meter(10).profiles, started=NOW - timedelta(seconds=26))
+    assert health(site)[0] == 503
+
+
+def test_without_a_schedule_nothing_is_due() -> None:
+    site = Site(one_meter(None).profiles)
+    assert health(site)[0] == 200
+
+
+def test_a_database_that_takes_nothing_is_503_with_the_reason() -> None:
+    site = one_meter()
+    site.storage = replace(site.storage, ok=False, last_error="disk full", queued=3)
+    status, found = health(site)
+    assert status == 503
+    assert "does not take readings (disk full), 3 wait" in found["problems"][0]
+
+
+def test_a_database_in_memory_is_a_warning_that_says_how_to_keep_samples() -> None:
+    site = one_meter()
+    site.storage = replace(site.storage, in_memory=True)
+    status, found = health(site)
+    assert status == 200
+    assert "--db_host=emdc.sqlite" in found["problems"][0]
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://u:s3cret@db/x", "mysql+pymysql://u:s3cret@db", "postgresql://:s3cret@h/x"]
+)
+def test_a_password_never_shows(url: str) -> None:
+    site = one_meter()
+    site.storage = replace(site.storage, url=url)
+    with site.client() as client:
+        assert "s3cret" not in client.get("/health").text + client.get("/state").text

@@ -18,6 +18,8 @@ Digits: TypeAlias = int | Literal["float32"] | None
 _HALF_ULP: Final = {e: math.ldexp(1.0, max(e - 24, -149) - 1) for e in range(-148, 129)}
 # 10^(7 - digits before the point): the factor that leaves seven significant digits as an integer.
 _SEVEN: Final = {e: 10.0 ** (7 - math.ceil(e * math.log10(2))) for e in range(-148, 129)}
+# Powers of ten are exact doubles up to 10^22; two more digits may follow the first seven.
+_EXACT: Final = 1e20
 
 
 def shortest_float32(value: float) -> float:
@@ -25,17 +27,29 @@ def shortest_float32(value: float) -> float:
 
     `value` is a FLOAT32 widened to a double; zero, NaN and infinity come back as they are.
     """
-    exponent = math.frexp(value)[1]
+    mantissa, exponent = math.frexp(value)
     limit = _HALF_ULP.get(exponent)
     if limit is None or value == 0.0 or not math.isfinite(value):
         return value
+    if abs(mantissa) == 0.5:
+        limit /= 2  # the neighbour towards zero is half as far away
     factor = _SEVEN[exponent]
+    if not 1.0 <= factor <= _EXACT:
+        return _shortest_by_text(value, limit)
     for _ in range(3):
         candidate = round(value * factor) / factor
         if abs(candidate - value) < limit:
             return candidate
         factor *= 10.0
     return value
+
+
+def _shortest_by_text(value: float, limit: float) -> float:
+    for digits in (7, 8):
+        candidate = float(f"{value:.{digits}g}")
+        if abs(candidate - value) < limit:
+            return candidate
+    return float(f"{value:.9g}")
 
 
 def rounder(digits: Sequence[Digits]) -> Callable[[Sequence[object]], list[object]]:

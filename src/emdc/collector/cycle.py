@@ -9,7 +9,7 @@ sink or of this program ends the polling of a meter.
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Collector:
         self._tasks: set[asyncio.Task[None]] = set()
         self._outbox: list[MeterReading] = []
         self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._callers = 0
         self._reading: dict[tuple[str, str], asyncio.Task[MeterReading]] = {}
 
     # On schedule
@@ -79,7 +79,11 @@ class Collector:
         if meter.name in self._polling:
             return False
         self._polling.add(meter.name)
-        meter.start(Poll(wanted, self._take, tick, scheduled=True, until=until))
+        try:
+            meter.start(Poll(wanted, self._take, tick, scheduled=True, until=until))
+        except BaseException:
+            self._polling.discard(meter.name)
+            raise
         return True
 
     async def write_gaps(self, gaps: Sequence[Gap]) -> None:
@@ -88,6 +92,8 @@ class Collector:
             await self._sink.write_gaps(gaps)
         except StorageError as error:
             log.warning("gaps not recorded", extra={"gaps": len(gaps), "error": str(error)})
+        except Exception:
+            log.exception("gaps not recorded", extra={"gaps": len(gaps)})
 
     async def stop(self, *, within_s: float = 2.0) -> None:
         """Let readings that are under way end, for `within_s` at most, and hand over the last."""
@@ -119,30 +125,26 @@ class Collector:
                 await self._sink.write(readings)
         except StorageError as error:
             log.warning("readings lost", extra={"readings": len(readings), "error": str(error)})
+        except Exception:
+            log.exception("readings lost", extra={"readings": len(readings)})
 
     # When asked
 
     async def collect(self, iterations: int, wait_s: int) -> list[CycleReport]:
-        """Run `iterations` cycles with `wait_s` seconds between them, each stored before the next.
+        """Run `iterations` cycles with `wait_s` seconds between them; all are stored at the end.
 
-        One further call waits and then runs its own. Raises BusyError for a third,
-        StorageError when a reading could not be stored.
+        A cycle is stored while the next one is read, in order. One further call
+        waits and then runs its own. Raises BusyError for a third, StorageError when a reading
+        could not be stored.
         """
-        if self._turn.locked() and self._waiting:
+        if self._callers == 2:
             raise BusyError("a collection is running and another one waits")
-        self._waiting += 1
+        self._callers += 1
         try:
-            await self._turn.acquire()
+            async with self._turn:
+                return await self._cycles(iterations, wait_s)
         finally:
-            self._waiting -= 1
-        try:
-            reports = [await self._cycle()]
-            for _ in range(iterations - 1):
-                await asyncio.sleep(wait_s)
-                reports.append(await self._cycle())
-            return reports
-        finally:
-            self._turn.release()
+            self._callers -= 1
 
     async def read_now(self, meter: str, metric: str) -> MeterReading:
         """Read one metric of one meter now and store it as a manual reading.
@@ -154,21 +156,42 @@ class Collector:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._read_and_store(meter, metric))
             self._reading[key] = task
-            task.add_done_callback(lambda _: self._reading.pop(key, None))
+            task.add_done_callback(lambda done: self._read(key, done))
         return await asyncio.shield(task)
+
+    def _read(self, key: tuple[str, str], task: asyncio.Task[MeterReading]) -> None:
+        del self._reading[key]
+        if not task.cancelled():
+            task.exception()  # all who asked may have gone
 
     async def _read_and_store(self, meter: str, metric: str) -> MeterReading:
         reading = await self.meters[meter].read(frozenset({metric}))
         await self._sink.write([reading])
         return reading
 
-    async def _cycle(self) -> CycleReport:
+    async def _cycles(self, iterations: int, wait_s: int) -> list[CycleReport]:
+        """Cycles that are stored while the next is read: one is being written, one waits."""
+        reports: list[CycleReport] = []
+        storing: deque[asyncio.Task[None]] = deque()
+        try:
+            for iteration in range(iterations):
+                if iteration:
+                    await asyncio.sleep(wait_s)
+                readings, report = await self._cycle()
+                if len(storing) == 2:
+                    await storing.popleft()
+                storing.append(asyncio.create_task(self._sink.write(readings)))
+                reports.append(report)
+        finally:
+            await asyncio.gather(*storing)
+        return reports
+
+    async def _cycle(self) -> tuple[Sequence[MeterReading], CycleReport]:
         started = self._clock()
         readings = await asyncio.gather(
             *(meter.read(self._all[meter.name]) for meter in self.meters.values())
         )
-        await self._sink.write(readings)
-        return _report(started, self._clock(), readings)
+        return readings, _report(started, self._clock(), readings)
 
 
 def _report(started: datetime, ended: datetime, readings: Sequence[MeterReading]) -> CycleReport:

@@ -57,7 +57,10 @@ class MeterState:
         else:
             self.failures += 1
         if reading.gaps:
-            self.last_error = next(iter(reading.gaps.values()))
+            reason = next(iter(reading.gaps.values()))
+            # That it was not even asked says less than why it was given up before.
+            if reason != "backoff_skipped" or self.last_error is None:
+                self.last_error = reason
             self.last_error_at = reading.read_at
 
     def value(self, metric: str) -> LatestValue | None:

@@ -37,13 +37,14 @@ def intervals_us(profile: MeterProfile) -> Mapping[int, frozenset[str]]:
 
 
 class Ticker:
-    """Ticks for meters that share their intervals."""
+    """Ticks for meters that share their intervals; the first is not before `begin`, UTC."""
 
     def __init__(
         self,
         schedule: Schedule,
         meters: Iterable[Meter],
         collector: Collector,
+        begin: datetime,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -56,26 +57,30 @@ class Ticker:
         self._collector = collector
         self._clock = clock
         self._offset_us = 0
+        self._last = to_us(begin) - 1
         self._wanted: dict[tuple[int, frozenset[int]], frozenset[str]] = {}
 
     async def run(self) -> None:
-        """Tick until cancelled."""
+        """Tick until cancelled. Goes on after the last tick when it is started again."""
         self._offset_us = self._wall_offset()
-        tick = self.schedule.at_or_after(to_us(self._clock()))
+        tick = await self._next(self._last)
         while True:
             await self._wait(tick)
-            now = to_us(self._clock())
-            if now < tick:  # the clock was set back during the last moment
-                continue
-            await self._start(tick)
-            tick = await self._next(tick)
+            resume = await self._next(tick - 1)
+            if resume == tick:  # the wait was not too long
+                self._last = tick
+                await self._start(tick)
+                resume = self.schedule.after(tick)
+            tick = resume
 
     async def _next(self, tick: int) -> int:
+        """The tick after `tick` that is not too late; those before it are lost."""
         stepped = self._wall_offset() - self._offset_us
         following, missed = self.schedule.next(tick, to_us(self._clock()), stepped_us=stepped)
         if abs(stepped) > 1_000_000:
             log.warning("clock step", extra={"seconds": round(stepped / 1e6, 3)})
         self._offset_us += stepped
+        self._last = following - 1
         if missed is not None:
             await self._lose(missed)
         return following
@@ -131,15 +136,22 @@ class Ticker:
 
 
 def tickers(
-    meters: Iterable[Meter], collector: Collector, *, clock: Callable[[], datetime]
+    meters: Iterable[Meter],
+    collector: Collector,
+    begin: datetime,
+    *,
+    clock: Callable[[], datetime],
 ) -> list[Ticker]:
-    """One ticker for each set of intervals among the meters that have a schedule."""
+    """One ticker for each set of intervals among the meters that have a schedule.
+
+    Ticks from `begin` on are owed: those that pass before `run` become gaps.
+    """
     groups: defaultdict[tuple[int, ...], list[Meter]] = defaultdict(list)
     for meter in meters:
         intervals = tuple(sorted(intervals_us(meter.profile)))
         if intervals:
             groups[intervals].append(meter)
     return [
-        Ticker(Schedule(intervals), members, collector, clock=clock)
+        Ticker(Schedule(intervals), members, collector, begin, clock=clock)
         for intervals, members in groups.items()
     ]

@@ -130,6 +130,7 @@ class Meter:
         self._metrics = {metric.name: metric for metric in register_map.metrics}
         self._plans: dict[Wanted, Plan] = {}
         self._clock = clock
+        self._plan(frozenset(self._metrics))
 
     def batches(self, wanted: Wanted) -> tuple[Batch, ...]:
         """The batch reads that `start` uses for these metrics now."""
@@ -147,10 +148,14 @@ class Meter:
 
     async def read(self, wanted: Wanted) -> MeterReading:
         """The metrics named in `wanted`, read now: a manual reading, whose slot is its start."""
-        future = asyncio.get_running_loop().create_future()
-        self.start(Poll(wanted, future.set_result, self._clock(), scheduled=False))
-        reading: MeterReading = await future
-        return reading
+        future: asyncio.Future[MeterReading] = asyncio.get_running_loop().create_future()
+
+        def take(reading: MeterReading) -> None:
+            if not future.done():  # the caller may have gone
+                future.set_result(reading)
+
+        self.start(Poll(wanted, take, self._clock(), scheduled=False))
+        return await future
 
     def _plan(self, wanted: Wanted) -> Plan:
         found = self._plans.get(wanted)
@@ -171,7 +176,11 @@ class Meter:
 
     def _retry(self, poll: Poll) -> bool:
         """Ask again later for what the link could not bring, if that is still allowed."""
-        failed = [i for i, answer in enumerate(poll.answers) if isinstance(answer, LinkError)]
+        failed = [
+            place
+            for place, answer in enumerate(poll.answers)
+            if isinstance(answer, LinkError) and answer.reason != "daemon_stopped"
+        ]
         loop = asyncio.get_running_loop()
         again = loop.time() + self.settings.retry_wait_s
         if not failed or poll.retries == self.settings.retries or again >= poll.until:
@@ -225,7 +234,8 @@ class Meter:
             for place, batch in enumerate(batches)
             for part in (split(batch) if place in refused else (batch,))
         ]
-        if len(parts) > len(batches):
+        # A later reading may have learned more than this one, which was started before it.
+        if len(parts) > len(batches) and self._plans.get(poll.wanted) is poll.plan:
             self._plans[poll.wanted] = Plan(parts, self.settings.unit, self.settings.ratios)
             log.warning(
                 "read refused, split from now on",

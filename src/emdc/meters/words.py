@@ -42,7 +42,7 @@ def _f8_power_factor(raw: Raw) -> int | None:
     """
     assert isinstance(raw, int)
     band, rest = divmod(raw, 1000)
-    if band > 3:
+    if not 0 <= band <= 3:
         return None
     return 1000 - rest if band in (1, 3) else rest
 

@@ -38,7 +38,7 @@ def claim(address: str, port: int, holder: str) -> Claim | None:
         return Claim(None)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        listener.bind(_name(address, port))
+        listener.bind(claim_name(address, port))
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -62,7 +62,7 @@ async def holder_of(address: str, port: int) -> str:
     """What the holder of a meter says of itself; a plain sentence when it says nothing in time."""
     try:
         async with asyncio.timeout(0.5):
-            reader, writer = await asyncio.open_unix_connection(_name(address, port))
+            reader, writer = await asyncio.open_unix_connection(claim_name(address, port))
             try:
                 return (await reader.read(1000)).decode(errors="replace") or "an EMDC process"
             finally:
@@ -71,7 +71,8 @@ async def holder_of(address: str, port: int) -> str:
         return "an EMDC process that does not answer"
 
 
-def _name(address: str, port: int) -> str:
+def claim_name(address: str, port: int) -> str:
+    """The kernel's name of the claim to a meter at a resolved address."""
     ip = ip_address(address.partition("%")[0])
     mapped = getattr(ip, "ipv4_mapped", None) or ip
     # ::1 and 127.0.0.1 reach the same program as a rule, so they share one name.

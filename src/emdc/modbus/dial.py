@@ -4,12 +4,19 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any
+from struct import Struct
+from typing import Any, Final, TypeAlias
 
 from emdc.errors import LinkError
-from emdc.modbus.claim import Claim, claim, holder_of
+from emdc.modbus.claim import Claim, claim, claim_name, holder_of
 
 log = logging.getLogger(__name__)
+
+_Place: TypeAlias = tuple[int, tuple[Any, ...]]
+"""Address family, and the address as `socket` takes it."""
+
+_RESET: Final = Struct("ii").pack(1, 0)
+"""SO_LINGER on, for no time."""
 
 
 class Dial:
@@ -28,15 +35,13 @@ class Dial:
         """A connected, non-blocking socket within `timeout_s`; raises LinkError."""
         try:
             async with asyncio.timeout(timeout_s):
-                family, address = await self._resolve()
-                await self._hold(address[0])
-                return await _connected(family, address)
+                return await self._first_that_answers(await self._resolve())
         except LinkError:
             raise
         except TimeoutError as error:
             raise LinkError("connect_timeout", f"{self.host}:{self.port}") from error
-        except socket.gaierror as error:
-            raise LinkError("dns_failure", f"{self.host}: {error.strerror}") from error
+        except (socket.gaierror, UnicodeError) as error:
+            raise LinkError("dns_failure", f"{self.host}: {error}") from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise LinkError("connect_refused", f"{self.host}:{self.port}: {reason}") from error
@@ -50,20 +55,43 @@ class Dial:
             self._claim.close()
             self._claim, self._claimed = None, ""
 
-    async def _resolve(self) -> tuple[int, tuple[Any, ...]]:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        return found[0][0], found[0][4]
+    async def _resolve(self) -> list[_Place]:
+        kind, loop = socket.SOCK_STREAM, asyncio.get_running_loop()
+        try:
+            # A number needs no resolver, whose few threads slow names may occupy.
+            found = socket.getaddrinfo(self.host, self.port, type=kind, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            found = await loop.getaddrinfo(self.host, self.port, type=kind)
+        return [(family, address) for family, _, _, _, address in found]
+
+    async def _first_that_answers(self, places: list[_Place]) -> socket.socket:
+        """A name may have several addresses: `localhost` is ::1 and 127.0.0.1."""
+        for family, address in places[:-1]:
+            try:
+                await self._hold(str(address[0]))
+                return await _connected(family, address)
+            except OSError:
+                continue
+        family, address = places[-1]
+        await self._hold(str(address[0]))
+        return await _connected(family, address)
 
     async def _hold(self, address: str) -> None:
-        if self._claimed == address:
+        name = claim_name(address, self.port)
+        if self._claimed == name:
             return
         granted = claim(address, self.port, self._holder())
         if granted is None:
             self.held_by = await holder_of(address, self.port)
             raise LinkError("meter_held", self.held_by)
         self.release()
-        self._claim, self._claimed, self.held_by = granted, address, ""
+        self._claim, self._claimed, self.held_by = granted, name, ""
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Close with a reset: a half-open meter would hold its one connection until it answers."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    connection.close()
 
 
 async def _connected(family: int, address: tuple[Any, ...]) -> socket.socket:

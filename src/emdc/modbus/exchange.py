@@ -1,10 +1,13 @@
 """One caller's requests to one link, and their answers."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from emdc.errors import MeterError
 from emdc.modbus.pdu import Request
+
+log = logging.getLogger(__name__)
 
 Answer: TypeAlias = bytes | bytearray | MeterError
 """The data bytes of a right answer, or why there is none."""
@@ -38,4 +41,8 @@ class Exchange:
         """Give every request without an answer this error, and end."""
         self.answers += [error] * (len(self.requests) - len(self.answers))
         self.failed = True
-        self.done(self)
+        try:
+            self.done(self)
+        except Exception:
+            # One failure ends many exchanges: a fault of one caller must not stop the others'.
+            log.exception("answer not taken")

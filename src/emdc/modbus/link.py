@@ -17,19 +17,18 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from struct import Struct
 from typing import Final
 
 from emdc.errors import ExceptionResponseError, LinkError, MeterError, ProtocolError
-from emdc.modbus.dial import Dial
+from emdc.modbus.backoff import Backoffs
+from emdc.modbus.dial import Dial, hang_up
 from emdc.modbus.exchange import Answer, Exchange
-from emdc.modbus.mbap import frame_size, judge
+from emdc.modbus.mbap import cut, judge
 from emdc.modbus.readiness import Readiness
 
 NEVER: Final = float("inf")
 
-_RESET: Final = Struct("ii").pack(1, 0)
-"""SO_LINGER on, for no time."""
+_NOTHING: Final = -1  # no answer is awaited: a size that no segment has, not even the end's 0
 
 # All links of a process receive into one buffer: it is read before the next one fills it again.
 _BUFFER: Final = bytearray(65536)
@@ -55,26 +54,9 @@ class Link:
 
     # Slots: with a thousand links what counts is how little memory one request touches.
     __slots__ = (
-        "_connecting",
-        "_current",
-        "_expected",
-        "_jitter",
-        "_last_error",
-        "_loop",
-        "_partial",
-        "_queue",
-        "_readiness",
-        "_ready",
-        "_retry_at",
-        "_size",
-        "_socket",
-        "_stray",
-        "_tid",
-        "connects",
-        "deadline",
-        "dial",
-        "failures",
-        "settings",
+        *("backoffs", "connects", "deadline", "dial", "settings", "_connecting"),
+        *("_current", "_expected", "_loop", "_partial", "_queue", "_readiness", "_ready"),
+        *("_size", "_socket", "_stray", "_tid", "_troubled"),
     )
 
     def __init__(
@@ -90,22 +72,19 @@ class Link:
         self._readiness = readiness
         self.deadline = NEVER
         """Loop time at which the outstanding request fails; read by the sweep."""
-        self.failures = 0
-        """Failures since the last right answer."""
         self.connects = 0
-        self._jitter = jitter
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None
         self._socket: socket.socket | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._retry_at = 0.0
-        self._last_error: MeterError = LinkError("connection_reset")
+        self.backoffs = Backoffs(settings.backoff_s, settings.backoff_max_s, jitter)
         self._tid = int(jitter() * 65535)
         self._expected = b""
-        self._size = 0
+        self._size = _NOTHING
         self._partial = bytearray()
         self._stray: int | None = None
+        self._troubled = False  # something failed since the last right answer
         self._ready = False  # connected, settled, and not in the pause after an answer
 
     def exchange(self, exchange: Exchange) -> None:
@@ -114,13 +93,14 @@ class Link:
         After a time-out or a wrong answer the rest fails too; after an exception answer the next
         request is sent. Errors are given as answers, not raised.
         """
+        if self.backoffs.units and self._refused(exchange, exchange.requests[0].unit):
+            return
         if self._ready and self._current is None:
             self._current = exchange
             self._send()
             return
         if self._socket is None and self._connecting is None:
-            if self._loop.time() < self._retry_at:
-                exchange.fail(LinkError("backoff_skipped", str(self._last_error)))
+            if self._refused(exchange):
                 return
             self._connecting = self._loop.create_task(self._connect())
         self._queue.append(exchange)
@@ -133,15 +113,16 @@ class Link:
             self._fail(LinkError("read_timeout"))
 
     def close(self) -> None:
-        """Give up the connection and the claim; what is queued fails."""
+        """Give up the connection and the claim for good; what is queued or comes later fails."""
+        self.backoffs.ended = stopped = LinkError("daemon_stopped")
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
         if self._current is not None:
             self._queue.append(self._current)
         self._drop_connection()
-        self._fail_queue(LinkError("daemon_stopped"))
         self.dial.release()
+        self._fail_queue(stopped)
 
     # The connection
 
@@ -171,32 +152,32 @@ class Link:
             self._go_on()
 
     def _go_on(self) -> None:
-        if self._current is None:
-            self._next()
-        else:
+        if self._current is not None:
+            self._send()
+        elif self._queue:
+            self._current = self._queue.popleft()
             self._send()
 
     def _lost(self, reason: str) -> None:
-        error = LinkError("connection_reset", reason)
+        if self._current is None and self._queue:
+            self._current = self._queue.popleft()  # it was about to be asked
         exchange = self._current
         if exchange is None:
             self._drop_connection()
-            if self._queue:
-                self._back_off(error)
-            self._reconnect()
-        elif self.failures == 0 and exchange.resent != len(exchange.answers):
+        elif self.backoffs.connection.failures == 0 and exchange.resent != len(exchange.answers):
             # Meters close connections that were idle or once they have answered: ask once more.
             exchange.resent = len(exchange.answers)
             self._drop_connection()
             self._queue.appendleft(exchange)
             self._reconnect()
         else:
-            self._fail(error)
+            self._fail(LinkError("connection_reset", reason))
 
     def _reconnect(self) -> None:
         if self._queue and self._connecting is None:
-            if self._loop.time() < self._retry_at:
-                self._fail_queue(LinkError("backoff_skipped", str(self._last_error)))
+            refusal = self.backoffs.refusal(self._loop.time())
+            if refusal is not None:
+                self._fail_queue(refusal)
             else:
                 self._connecting = self._loop.create_task(self._connect())
 
@@ -204,34 +185,29 @@ class Link:
         connection, self._socket = self._socket, None
         self._ready, self._current, self.deadline = False, None, NEVER
         self._partial.clear()
-        self._stray = None
+        self._size, self._stray = _NOTHING, None
         if connection is not None:
             self._readiness.remove(connection)
-            # Reset, not close: a half-open meter would hold its one connection until it answers.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            connection.close()
-
-    # Failures
+            hang_up(connection)
 
     def _fail(self, error: MeterError) -> None:
         exchange = self._current
         self._drop_connection()
-        self._back_off(error)
+        self._back_off(error, exchange.requests[0].unit if exchange else None)
         if exchange is not None:
             exchange.fail(error)
         self._reconnect()
 
-    def _back_off(self, error: MeterError) -> None:
-        self._last_error = error
-        if error.reason == "meter_held":
-            # The holder may end at any moment; asking the kernel again costs nobody anything.
-            self._retry_at = self._loop.time() + 0.5
-            return
-        self.failures += 1
-        if self.failures > 1:
-            pause = self.settings.backoff_s * 2.0 ** min(self.failures - 2, 16)
-            pause = min(pause, self.settings.backoff_max_s) * (0.5 + self._jitter() / 2)
-            self._retry_at = self._loop.time() + pause
+    def _back_off(self, error: MeterError, unit: int | None = None) -> None:
+        self._troubled = True
+        self.backoffs.failed(error, self._loop.time(), unit)
+
+    def _refused(self, exchange: Exchange, unit: int | None = None) -> bool:
+        """Fail an exchange that comes too early: soon, as its caller may ask again at once."""
+        refusal = self.backoffs.refusal(self._loop.time(), unit)
+        if refusal is not None:
+            self._loop.call_soon(exchange.fail, refusal)
+        return refusal is not None
 
     def _fail_queue(self, error: MeterError) -> None:
         queue, self._queue = self._queue, deque()
@@ -240,15 +216,10 @@ class Link:
 
     # Requests and answers
 
-    def _next(self) -> None:
-        if self._queue:
-            self._current = self._queue.popleft()
-            self._send()
-
     def _send(self) -> None:
         exchange, connection = self._current, self._socket
-        if exchange is None or connection is None:
-            return
+        assert exchange is not None
+        assert connection is not None
         request = exchange.requests[len(exchange.answers)]
         self._tid = tid = (self._tid + 1) & 0xFFFF
         tid_bytes = tid.to_bytes(2, "big")
@@ -263,8 +234,7 @@ class Link:
     def _readable(self) -> None:
         """Take what has come. The whole right answer at once is the common case."""
         connection = self._socket
-        if connection is None:
-            return
+        assert connection is not None
         try:
             nbytes = connection.recv_into(_BUFFER)
         except BlockingIOError:
@@ -281,12 +251,11 @@ class Link:
             self._lost("closed by the meter")
 
     def _cut(self) -> None:
-        partial = self._partial
         try:
-            while (size := frame_size(partial)) is not None and len(partial) >= size:
-                frame = partial[:size]
-                del partial[:size]
+            while (frame := cut(self._partial)) is not None:
                 self._take(frame)
+            if len(self._partial) >= 9 and not self._partial.startswith(self._expected):
+                self._take(self._partial[:9])  # its rest will not make it right
         except ProtocolError as error:
             self._fail(error)
 
@@ -297,7 +266,7 @@ class Link:
                 raise ProtocolError("protocol_error:tid", f"answer to {tid}, nothing was asked")
             return  # a second copy of the last answer
         if tid != self._tid:
-            self._stray = tid
+            self._stray, self._troubled = tid, True
             return
         if len(frame) == self._size and frame.startswith(self._expected):
             self._answered(frame[9:])
@@ -312,8 +281,10 @@ class Link:
     def _answered(self, answer: Answer) -> None:
         exchange = self._current
         assert exchange is not None
-        self.failures, self._size, self.deadline = 0, 0, NEVER
-        self._stray = None
+        self._size, self.deadline = _NOTHING, NEVER
+        if self._troubled:
+            self._stray = None
+            self._troubled = not self.backoffs.answered(exchange.requests[0].unit)
         exchange.answers.append(answer)
         done = len(exchange.answers) == len(exchange.requests)
         if done:

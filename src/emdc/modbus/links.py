@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from emdc.modbus.dial import Dial
-from emdc.modbus.link import NEVER, Link, LinkSettings
+from emdc.modbus.link import Link, LinkSettings
 from emdc.modbus.readiness import Readiness
 
 SWEEP_S = 0.02
@@ -43,8 +43,8 @@ class Links:
         self._readiness.close()
 
     def _sweep(self) -> None:
-        now = self._loop.time()
-        for link in self._links.values():
-            if link.deadline is not NEVER and link.deadline < now:
-                link.expire()
         self._timer = self._loop.call_later(SWEEP_S, self._sweep)
+        now = self._loop.time()
+        # What a time-out sets off may add links or close them all.
+        for link in [link for link in self._links.values() if link.deadline < now]:
+            link.expire()

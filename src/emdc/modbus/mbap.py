@@ -37,26 +37,39 @@ def frame_size(buffer: bytes | bytearray | memoryview) -> int | None:
     return 6 + length
 
 
+def cut(buffer: bytearray) -> bytearray | None:
+    """The first frame, taken out of the buffer; None when it is not complete.
+
+    Raises ProtocolError when the buffer starts with no Modbus TCP header.
+    """
+    size = frame_size(buffer)
+    if size is None or len(buffer) < size:
+        return None
+    frame = buffer[:size]
+    del buffer[:size]
+    return frame
+
+
 def judge(frame: bytes | bytearray | memoryview, request: Request) -> MeterError:
-    """What is wrong with a whole frame that carries the right transaction id.
+    """What is wrong with a frame that carries the right transaction id; its first 9 bytes will do.
 
     An ExceptionResponseError leaves the connection usable, a ProtocolError does not.
     """
-    unit, code = frame[6], frame[7]
+    size, unit, code = 6 + (frame[4] << 8 | frame[5]), frame[6], frame[7]
     if unit != request.unit:
         return ProtocolError("protocol_error:unit", f"unit {unit}, asked {request.unit}")
     if code == request.function_code | 0x80:
-        if len(frame) != 9:
+        if size != 9:
             return ProtocolError(
-                "protocol_error:length", f"exception answer of {len(frame)} bytes, expected 9"
+                "protocol_error:length", f"exception answer of {size} bytes, expected 9"
             )
         return ExceptionResponseError(frame[8])
     if code != request.function_code:
         return ProtocolError(
             "protocol_error:fc", f"function code {code}, asked {request.function_code}"
         )
-    data = request.head[-1]
+    field = "length" if frame[8] == request.head[-1] else "count"
     return ProtocolError(
-        "protocol_error:count",
-        f"byte count {frame[8]} in a frame of {len(frame)} bytes, expected {data} in {9 + data}",
+        f"protocol_error:{field}",
+        f"byte count {frame[8]} in {size} bytes, expected {request.head[-1]} in {request.size}",
     )

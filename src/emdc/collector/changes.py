@@ -1,0 +1,43 @@
+"""A sink that keeps nothing: it logs when a meter falls silent, and when it answers again.
+
+A meter that stays as it is stays unmentioned; what each tick gave is in the database.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from emdc.reading import Gap, GapReason, MeterReading
+
+log = logging.getLogger(__name__)
+
+
+class Changes:
+    """`held_by` gives what another process says of itself that has a meter's connection, or ""."""
+
+    def __init__(self, held_by: Callable[[str], str]) -> None:
+        self._held_by = held_by
+        self._silent: dict[str, GapReason] = {}
+
+    async def write(self, readings: Sequence[MeterReading]) -> None:
+        """Compare each meter with how it was."""
+        for reading in readings:
+            if len(reading.gaps) == len(reading.metrics):
+                self._fell_silent(reading)
+            elif reading.meter in self._silent:
+                del self._silent[reading.meter]
+                log.info("meter answers again", extra={"meter": reading.meter})
+
+    async def write_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Ranges without a reading say nothing of the meter itself."""
+
+    def _fell_silent(self, reading: MeterReading) -> None:
+        reason = next(iter(reading.gaps.values()), "no metrics")
+        before = self._silent.get(reading.meter)
+        # Not asking for a while is what follows from the reason before, not another one.
+        if reason == before or (before and reason == "backoff_skipped"):
+            return
+        self._silent[reading.meter] = reason
+        facts = {"meter": reading.meter, "reason": reason}
+        if reason == "meter_held" and (holder := self._held_by(reading.meter)):
+            facts["held_by"] = holder
+        log.warning("meter does not answer", extra=facts)

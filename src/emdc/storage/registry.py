@@ -1,0 +1,216 @@
+"""What the database must know before readings come: meters, topics, settings, schedules, downtime.
+
+`register` runs once at start, in one transaction, with a few statements however many meters there
+are. Slots never change and are never given twice; a schedule never changes for ticks that are past.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from emdc.errors import ConfigError
+from emdc.reading import MeterProfile, Topic
+from emdc.storage import downtime
+from emdc.storage.instants import first_tick, to_text
+from emdc.storage.layout import MeterLayout
+from emdc.storage.schema import meta, meter_settings, meters, schedules, topics
+
+_NAME_CHARS: Final = 512
+
+Groups: TypeAlias = Mapping[float, Sequence[int]]
+"""Slots by interval in seconds."""
+
+
+def register(
+    connection: Connection,
+    profiles: Sequence[MeterProfile],
+    now: datetime,
+    *,
+    scheduled: bool = True,
+) -> dict[str, MeterLayout]:
+    """Record what is configured from `now` on; gives each meter's layout by its name.
+
+    Every tick from the first at or after `now` is owed from then on; ticks before that which the
+    last run did not answer become a gap. With `scheduled` false only readings by hand come, and
+    what is owed stays as it is. Raises ConfigError when two meters claim one topic.
+    """
+    meter_ids = _meter_ids(connection, [profile.name for profile in profiles])
+    if scheduled:
+        downtime.record(connection, now)
+    open_now = downtime.open_schedules(connection)
+    slots = _Topics(connection, meter_ids).claim(profiles)
+    layouts = {}
+    for profile in profiles:
+        meter_id, mine = meter_ids[profile.name], slots[profile.name]
+        before = open_now.pop(meter_id, ())
+        groups = _groups(profile, mine)
+        ticks = frozenset(groups) if scheduled else frozenset(group.interval_s for group in before)
+        if scheduled:
+            _record_schedules(connection, meter_id, (groups, before), now)
+        digits = {topic.name: topic.digits for topic in profile.topics}
+        layouts[profile.name] = MeterLayout(profile.name, meter_id, mine, digits, ticks)
+    if scheduled:
+        for meter_id, before in open_now.items():
+            _record_schedules(connection, meter_id, ({}, before), now)
+    _record_settings(
+        connection, {meter_ids[profile.name]: profile.settings for profile in profiles}, now
+    )
+    return layouts
+
+
+def _meter_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """Ids of all meters of the database by name, with `names` among them."""
+    query = select(meters.c.name, meters.c.meter_id)
+    known = {row.name: row.meter_id for row in connection.execute(query)}
+    missing = [name for name in names if name not in known]
+    for name in missing:
+        _check_length(name)
+    if missing:
+        connection.execute(insert(meters), [{"name": name} for name in missing])
+        known = {row.name: row.meter_id for row in connection.execute(query)}
+    return known
+
+
+class _Topics:
+    """The topics of the database, and what is to be added to them."""
+
+    def __init__(self, connection: Connection, meter_ids: Mapping[str, int]) -> None:
+        self._connection = connection
+        self._meter_ids = meter_ids
+        rows = connection.execute(select(topics)).all()
+        self._known = {row.topic_name: row for row in rows}
+        self._next_id = max((row.topic_id for row in rows), default=0) + 1
+        self._next_slot: dict[int, int] = {}
+        for row in rows:
+            if row.meter_id is not None:
+                free = max(row.slot + 1, self._next_slot.get(row.meter_id, 0))
+                self._next_slot[row.meter_id] = free
+        self._given: set[str] = set()
+        self._new: list[dict[str, Any]] = []
+        self._adopted: list[dict[str, Any]] = []
+        self._meta: dict[int, str] = {}
+
+    def claim(self, profiles: Sequence[MeterProfile]) -> dict[str, dict[str, int]]:
+        """Slots by meter and metric; a metric without a slot gets its meter's next free one."""
+        slots = {
+            profile.name: {topic.name: self._slot(profile.name, topic) for topic in profile.topics}
+            for profile in profiles
+        }
+        if self._new:
+            self._connection.execute(insert(topics), self._new)
+        if self._adopted:
+            by_id = update(topics).where(topics.c.topic_id == bindparam("found"))
+            self._connection.execute(by_id, self._adopted)
+        self._write_meta()
+        return slots
+
+    def _slot(self, meter: str, topic: Topic) -> int:
+        name, meter_id = f"{meter}/{topic.name}", self._meter_ids[meter]
+        row = self._known.get(name)
+        if row is not None and row.meter_id == meter_id:
+            self._meta[row.topic_id] = _meta(topic)
+            return int(row.slot)
+        if name in self._given or (row is not None and row.meter_id is not None):
+            raise ConfigError(f"topic {name}: already recorded for another meter, rename {meter}")
+        slot = self._next_slot.get(meter_id, 0)
+        self._next_slot[meter_id] = slot + 1
+        self._meta[self._give(name, row, meter_id=meter_id, slot=slot)] = _meta(topic)
+        return slot
+
+    def _give(self, name: str, row: Any, **place: int) -> int:
+        """Give a slot to a topic of the old collector, or to a new one; gives the topic's id."""
+        self._given.add(name)
+        if row is not None:
+            self._adopted.append({"found": row.topic_id, **place})
+            return int(row.topic_id)
+        _check_length(name)
+        topic_id, self._next_id = self._next_id, self._next_id + 1
+        self._new.append({"topic_id": topic_id, "topic_name": name, **place})
+        return topic_id
+
+    def _write_meta(self) -> None:
+        known = {row.topic_id: row.metadata for row in self._connection.execute(select(meta))}
+        new, changed = [], []
+        for topic_id, text in self._meta.items():
+            if topic_id not in known:
+                new.append({"topic_id": topic_id, "metadata": text})
+            elif known[topic_id] != text:
+                changed.append({"found": topic_id, "metadata": text})
+        if new:
+            self._connection.execute(insert(meta), new)
+        if changed:
+            by_id = update(meta).where(meta.c.topic_id == bindparam("found"))
+            self._connection.execute(by_id, changed)
+
+
+def _meta(topic: Topic) -> str:
+    kind = "string" if topic.kind == "text" else "float"
+    return _json({"units": topic.unit, "tz": "UTC", "type": kind, "kind": topic.kind})
+
+
+def _check_length(name: str) -> None:
+    if len(name) > _NAME_CHARS:
+        raise ConfigError(
+            f"topic {name[:40]}...: {len(name)} characters, expected at most {_NAME_CHARS}"
+        )
+
+
+def _record_settings(
+    connection: Connection, settings: Mapping[int, Mapping[str, str | float]], now: datetime
+) -> None:
+    """Write the settings, by meter, that differ from the newest ones."""
+    table, from_ts = meter_settings, to_text(now)
+    newest = {
+        row.meter_id: row for row in connection.execute(select(table).order_by(table.c.from_ts))
+    }
+    for meter_id, mine in settings.items():
+        text = _json(dict(sorted(mine.items())))
+        before = newest.get(meter_id)
+        if before is not None and before.settings == text:
+            continue
+        key = {"meter_id": meter_id, "from_ts": from_ts}
+        if before is not None and before.from_ts == from_ts:
+            connection.execute(update(table).filter_by(**key).values(settings=text))
+        else:
+            connection.execute(insert(table).values(settings=text, **key))
+
+
+def _groups(profile: MeterProfile, slots: Mapping[str, int]) -> dict[float, list[int]]:
+    """Slots by interval; empty when the meter is read only when asked."""
+    groups: dict[float, list[int]] = {}
+    if profile.interval_s is not None:
+        for topic in profile.topics:
+            interval_s = topic.interval_s or profile.interval_s
+            groups.setdefault(float(interval_s), []).append(slots[topic.name])
+    return {interval: sorted(group) for interval, group in groups.items()}
+
+
+def _record_schedules(
+    connection: Connection,
+    meter_id: int,
+    change: tuple[Groups, Sequence[downtime.OpenSchedule]],
+    now: datetime,
+) -> None:
+    """Write a row for each interval whose slots changed; one that is gone gets no slots."""
+    groups, before = change[0], {group.interval_s: group.slots for group in change[1]}
+    for interval in sorted(before.keys() | groups.keys()):
+        slots = _json(groups.get(interval, []))
+        if before.get(interval, "[]") == slots:
+            continue
+        from_ts = to_text(first_tick(now, interval))
+        table = schedules
+        mine = (table.c.meter_id == meter_id, table.c.interval_s == interval)
+        # A row from a run that ended before its first tick owes nothing yet and may be corrected.
+        changed = connection.execute(
+            update(table).where(*mine, table.c.from_ts >= from_ts).values(slots=slots)
+        )
+        if not changed.rowcount:
+            values = {"meter_id": meter_id, "from_ts": from_ts, "interval_s": interval}
+            connection.execute(insert(table).values(slots=slots, **values))
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

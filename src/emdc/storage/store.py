@@ -1,0 +1,201 @@
+"""Readings and gaps into the database, one transaction a call, each key once.
+
+Used by the recorder's thread alone. What the database refuses for good is handed back with the
+reason and recorded as a gap; any other failure leaves nothing behind, and the call can be repeated.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy.exc import DataError, IntegrityError
+
+from emdc.errors import StorageError
+from emdc.reading import Gap, MeterReading
+from emdc.storage import downtime
+from emdc.storage.database import DIALECTS, IMMEDIATE, is_memory, keep_newest, reason
+from emdc.storage.instants import MICROSECOND, from_text, to_microseconds, to_text
+from emdc.storage.layout import MeterLayout, ReadingRow
+from emdc.storage.schema import gaps, readings
+
+log = logging.getLogger(__name__)
+
+Entry = MeterReading | Gap
+
+# Refusals of one row, whatever its neighbours: constraints, triggers, too long a text.
+_REFUSALS: Final = (IntegrityError, DataError)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one call's entries."""
+
+    stored: int = 0
+    """Readings that are new in the database."""
+    conflicts: int = 0
+    """Readings whose key was there with other values, which stay."""
+    trimmed: int = 0
+    """Old readings that a database in memory had to drop."""
+    refused: dict[int, str] = field(default_factory=dict)
+    """Position of an entry that cannot be stored → why."""
+
+
+class Store:
+    """The one writing connection.
+
+    `meters` is what `registry.register` gave. A database in memory keeps `memory_limit` readings.
+    """
+
+    def __init__(
+        self, engine: Engine, meters: Mapping[str, MeterLayout], *, memory_limit: int
+    ) -> None:
+        self._engine = engine
+        self._meters = meters
+        self._dialect = DIALECTS[engine.dialect.name]
+        self._memory_limit = memory_limit if is_memory(engine) else None
+        self._connection: Connection | None = None
+
+    def commit(self, entries: Sequence[Entry]) -> Outcome:
+        """Store entries durably; those that were stored before are left alone.
+
+        Raises SQLAlchemyError when the database fails; then nothing was stored.
+        """
+        try:
+            return self._commit(entries, one_by_one=False)
+        except _REFUSALS:
+            return self._commit(entries, one_by_one=True)
+
+    def mark_stop(self, now: datetime) -> None:
+        """Leave the mark of a clean stop."""
+        with self._transaction() as connection:
+            downtime.mark_stop(connection, now)
+
+    def close(self, *, broken: bool = False) -> None:
+        """Give the connection back; a broken one is closed for good, the next call opens another.
+
+        After a failed write to disk the state of the old one is not known.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if broken:
+                connection.invalidate()
+            connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if self._memory_limit is not None:
+            # Readers share this one connection, so it is held no longer than needed.
+            with self._engine.connect() as shared:
+                shared.execution_options(**{IMMEDIATE: True})
+                with shared.begin():
+                    yield shared
+            return
+        if self._connection is None:
+            # Kept for good: it is the only one that ever resets the write-ahead log.
+            self._connection = self._engine.connect().execution_options(**{IMMEDIATE: True})
+        with self._connection.begin():
+            yield self._connection
+
+    def _commit(self, entries: Sequence[Entry], *, one_by_one: bool) -> Outcome:
+        outcome = Outcome()
+        reading_rows, gap_rows = self._rows(entries, outcome)
+        with self._transaction() as connection:
+            if one_by_one:
+                self._insert_one_by_one(connection, reading_rows, outcome)
+            else:
+                self._insert(connection, list(reading_rows.values()), outcome)
+            gap_rows += [
+                self._gap_of(entries[i]) for i in outcome.refused if self._owes(entries[i])
+            ]
+            self._dialect.insert_gaps(connection, gap_rows)
+            if self._memory_limit is not None:
+                outcome.trimmed = keep_newest(connection, readings.name, self._memory_limit)
+                keep_newest(connection, gaps.name, self._memory_limit)
+        return outcome
+
+    def _rows(
+        self, entries: Sequence[Entry], outcome: Outcome
+    ) -> tuple[dict[int, ReadingRow], list[tuple[int, str, str, str]]]:
+        reading_rows: dict[int, ReadingRow] = {}
+        gap_rows = []
+        for index, entry in enumerate(entries):
+            layout = self._meters.get(entry.meter)
+            if layout is None:
+                outcome.refused[index] = f"meter {entry.meter} is not registered"
+            elif isinstance(entry, Gap):
+                ends = (to_text(entry.from_ts), to_text(entry.to_ts))
+                gap_rows.append((layout.meter_id, *ends, entry.reason))
+            else:
+                try:
+                    reading_rows[index] = _off_the_grid(layout, entry, layout.row(entry))
+                except StorageError as error:
+                    outcome.refused[index] = str(error)
+        return reading_rows, gap_rows
+
+    def _insert(self, connection: Connection, rows: Sequence[ReadingRow], outcome: Outcome) -> None:
+        outcome.stored += self._dialect.insert_readings(connection, rows)
+        if outcome.stored < len(rows):
+            for row in rows:
+                self._compare(connection, row, outcome)
+
+    def _insert_one_by_one(
+        self, connection: Connection, rows: Mapping[int, ReadingRow], outcome: Outcome
+    ) -> None:
+        for index, row in rows.items():
+            try:
+                with connection.begin_nested():
+                    if self._dialect.insert_readings(connection, [row]):
+                        outcome.stored += 1
+                    else:
+                        self._compare(connection, row, outcome)
+            except _REFUSALS as error:
+                outcome.refused[index] = reason(error)
+
+    def _compare(self, connection: Connection, row: ReadingRow, outcome: Outcome) -> None:
+        """Look what lies at the row's key: itself, or another reading, which stays."""
+        found = _at(connection, row)
+        if found is None or (found.vals == row.vals and found.gaps == row.gaps):
+            return
+        if not row.scheduled:
+            outcome.stored += self._insert_later(connection, row)
+            return
+        outcome.conflicts += 1
+        facts = {"meter_id": row.meter_id, "ts": row.ts, "kept": found.vals, "new": row.vals}
+        log.warning("reading differs from the stored one", extra=facts)
+
+    def _insert_later(self, connection: Connection, row: ReadingRow) -> int:
+        """Store a manual reading in the first free microsecond; 0 when it is found on the way."""
+        at = from_text(row.ts)
+        for step in itertools.count(1):
+            moved = row._replace(ts=to_text(at + step * MICROSECOND))
+            found = _at(connection, moved)
+            if found is None:
+                return self._dialect.insert_readings(connection, [moved])
+            if (found.vals, found.gaps) == (row.vals, row.gaps):
+                break
+        return 0
+
+    def _owes(self, entry: Entry) -> bool:
+        return isinstance(entry, MeterReading) and entry.scheduled and entry.meter in self._meters
+
+    def _gap_of(self, entry: Entry) -> tuple[int, str, str, str]:
+        assert isinstance(entry, MeterReading)
+        ends = (to_text(entry.tick), to_text(entry.tick + MICROSECOND))
+        return (self._meters[entry.meter].meter_id, *ends, "internal_error")
+
+
+def _off_the_grid(layout: MeterLayout, reading: MeterReading, row: ReadingRow) -> ReadingRow:
+    """The row of a manual reading, moved when its instant belongs to a tick of the schedule."""
+    if reading.scheduled or not layout.is_tick(to_microseconds(reading.tick)):
+        return row
+    return row._replace(ts=to_text(reading.tick + MICROSECOND))
+
+
+def _at(connection: Connection, row: ReadingRow) -> Row[str, str | None] | None:
+    mine = (readings.c.meter_id == row.meter_id, readings.c.ts == row.ts)
+    return connection.execute(select(readings.c.vals, readings.c.gaps).where(*mine)).first()

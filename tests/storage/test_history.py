@@ -1,0 +1,80 @@
+from sqlalchemy import Engine
+
+from emdc.reading import MeterProfile, Topic
+from emdc.storage.history import latest_readings, sparklines
+from tests.storage.plant import METER, METRICS, profile, reading, store, tick
+
+
+def test_last_reading_comes_back_as_it_was_written(engine: Engine) -> None:
+    written = reading(1, (121.5, 2**63, "007"))
+    store(engine, reading(0), written)
+    assert latest_readings(engine, [profile()]) == [written]
+
+
+def test_values_that_the_last_readings_missed_are_found_further_back(engine: Engine) -> None:
+    gaps = {"Voltage_AN": "read_timeout"}
+    full, without = reading(0), reading(2, (None, 8, "A1"), gaps=gaps)
+    store(engine, full, reading(1, (None, 7, "A1"), gaps=gaps), without)
+    assert latest_readings(engine, [profile()]) == [full, without]
+
+
+def test_readings_of_all_meters_come_oldest_first(engine: Engine) -> None:
+    other = profile("UW/Elm/eaton_meter")
+    readings = [reading(5), reading(3, meter=other.name)]
+    store(engine, *readings, profiles=(profile(), other))
+    found = latest_readings(engine, [profile(), other, profile("never/seen")])
+    assert [one.meter for one in found] == [other.name, METER]
+
+
+def test_metric_that_never_answers_ends_the_search(engine: Engine) -> None:
+    gaps = {"Voltage_AN": "exception:2"}
+    store(engine, *(reading(at, (None, at, "A1"), gaps=gaps) for at in range(320)))
+    assert [one.tick for one in latest_readings(engine, [profile()])] == [tick(319)]
+
+
+def test_plans_of_one_meter_stay_apart(engine: Engine) -> None:
+    slow = MeterProfile(METER, (Topic("a"), Topic("b", interval_s=60)), 1.0)
+    first = reading(0, (1.0, 2.0), metrics=("a", "b"))
+    last = reading(1, (3.0,), metrics=("a",))
+    store(engine, first, last, profiles=[slow])
+    assert latest_readings(engine, [slow]) == [first, last]
+
+
+def test_sparkline_has_one_point_a_minute(engine: Engine) -> None:
+    store(engine, *(reading(at, (float(at), at, "A1")) for at in range(0, 700)))
+    lines = sparklines(engine, METER, tick(0))
+    assert list(lines) == ["Voltage_AN", "Wh_delivered"]
+    assert lines["Voltage_AN"] == [(tick(at).timestamp(), float(at)) for at in range(0, 700, 60)]
+
+
+def test_sparkline_begins_where_it_is_asked_to(engine: Engine) -> None:
+    store(engine, *(reading(at, (float(at), at, "A1")) for at in range(0, 200, 20)))
+    assert [value for _, value in sparklines(engine, METER, tick(100))["Voltage_AN"]] == [
+        100,
+        120,
+        180,
+    ]
+
+
+def test_minute_without_its_first_value_shows_its_next(engine: Engine) -> None:
+    gaps = {"Voltage_AN": "read_timeout"}
+    store(engine, reading(0, (None, 7, "A1"), gaps=gaps), reading(1, (2.0, 8, "A1")))
+    lines = sparklines(engine, METER, tick(0))
+    assert lines["Voltage_AN"] == [(tick(1).timestamp(), 2.0)]
+    assert lines["Wh_delivered"] == [(tick(0).timestamp(), 7.0)]
+
+
+def test_sparkline_keeps_the_newest_sixty(engine: Engine) -> None:
+    store(engine, *(reading(at, (float(at), at, "A1")) for at in range(0, 6000, 60)))
+    points = sparklines(engine, METER, tick(0))["Voltage_AN"]
+    assert (len(points), points[-1][1]) == (60, 5940.0)
+
+
+def test_unknown_meter_has_no_lines(engine: Engine) -> None:
+    assert sparklines(engine, "nobody", tick(0)) == {}
+
+
+def test_metrics_of_the_profile_are_in_slot_order(engine: Engine) -> None:
+    turned = reading(0, ("A1", 7, 120.0), metrics=METRICS[::-1])
+    store(engine, turned)
+    assert latest_readings(engine, [profile()])[0].metrics == METRICS

@@ -8,6 +8,7 @@ Pure: no clock, no disk, no network.
 
 import math
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Final, Literal, TypeAlias
 
 Digits: TypeAlias = int | Literal["float32"] | None
@@ -20,6 +21,7 @@ _HALF_ULP: Final = {e: math.ldexp(1.0, max(e - 24, -149) - 1) for e in range(-14
 _SEVEN: Final = {e: 10.0 ** (7 - math.ceil(e * math.log10(2))) for e in range(-148, 129)}
 # Powers of ten are exact doubles up to 10^22; two more digits may follow the first seven.
 _EXACT: Final = 1e20
+_FLOAT32: Final = Struct("f")
 
 
 def shortest_float32(value: float) -> float:
@@ -31,11 +33,10 @@ def shortest_float32(value: float) -> float:
     limit = _HALF_ULP.get(exponent)
     if limit is None or value == 0.0 or not math.isfinite(value):
         return value
-    if abs(mantissa) == 0.5:
-        limit /= 2  # the neighbour towards zero is half as far away
     factor = _SEVEN[exponent]
-    if not 1.0 <= factor <= _EXACT:
-        return _shortest_by_text(value, limit)
+    # The neighbour of a power of two towards zero is half as far away as the limit says.
+    if abs(mantissa) == 0.5 or not 1.0 <= factor <= _EXACT:
+        return _shortest_by_text(value)
     for _ in range(3):
         candidate = round(value * factor) / factor
         if abs(candidate - value) < limit:
@@ -44,10 +45,10 @@ def shortest_float32(value: float) -> float:
     return value
 
 
-def _shortest_by_text(value: float, limit: float) -> float:
+def _shortest_by_text(value: float) -> float:
     for digits in (7, 8):
         candidate = float(f"{value:.{digits}g}")
-        if abs(candidate - value) < limit:
+        if _FLOAT32.unpack(_FLOAT32.pack(candidate)) == (value,):
             return candidate
     return float(f"{value:.9g}")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from emdc.collector.latest import Latest
 from emdc.collector.schedule import from_us
@@ -23,6 +24,9 @@ from emdc.meters.meter import Meter, Poll
 from emdc.reading import Gap, GapReason, MeterReading
 
 log = logging.getLogger(__name__)
+
+RUN_AHEAD: Final = 8
+"""Cycles of one call that may wait for the database; those that wait share a commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,7 @@ class Collector:
         return reading
 
     async def _cycles(self, iterations: int, wait_s: int) -> list[CycleReport]:
-        """Cycles that are stored while the next is read: one is being written, one waits."""
+        """Cycles that are stored while the next ones are read, at most RUN_AHEAD of them."""
         reports: list[CycleReport] = []
         storing: deque[asyncio.Task[None]] = deque()
         try:
@@ -178,7 +182,7 @@ class Collector:
                 if iteration:
                     await asyncio.sleep(wait_s)
                 readings, report = await self._cycle()
-                if len(storing) == 2:
+                if len(storing) == RUN_AHEAD:
                     await storing.popleft()
                 storing.append(asyncio.create_task(self._sink.write(readings)))
                 reports.append(report)
@@ -188,9 +192,18 @@ class Collector:
 
     async def _cycle(self) -> tuple[Sequence[MeterReading], CycleReport]:
         started = self._clock()
-        readings = await asyncio.gather(
-            *(meter.read(self._all[meter.name]) for meter in self.meters.values())
-        )
+        readings: list[MeterReading] = []
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def take(reading: MeterReading) -> None:
+            readings.append(reading)
+            if len(readings) == len(self.meters) and not finished.done():
+                finished.set_result(None)
+
+        for meter in self.meters.values():
+            meter.start(Poll(self._all[meter.name], take, started, scheduled=False))
+        if self.meters:
+            await finished
         return readings, _report(started, self._clock(), readings)
 
 

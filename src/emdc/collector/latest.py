@@ -73,7 +73,8 @@ class MeterState:
                 continue
             value = reading.values[reading.metrics.index(metric)]
             if value is None:
-                gap, gap_at = reading.gaps.get(metric), reading.read_at
+                if gap_at is None or reading.read_at >= gap_at:
+                    gap, gap_at = reading.gaps.get(metric), reading.read_at
             elif best is None or reading.read_at >= best.read_at:
                 best = LatestValue(value, reading.tick, reading.read_at)
         if best is not None and gap_at is not None and gap_at > best.read_at:

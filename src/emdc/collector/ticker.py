@@ -80,9 +80,9 @@ class Ticker:
         if abs(stepped) > 1_000_000:
             log.warning("clock step", extra={"seconds": round(stepped / 1e6, 3)})
         self._offset_us += stepped
-        self._last = following - 1
         if missed is not None:
             await self._lose(missed)
+        self._last = following - 1
         return following
 
     async def _wait(self, tick: int) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from emdc.errors import ExceptionResponseError, LinkError, MeterError
+from emdc.errors import ConfigError, ExceptionResponseError, LinkError, MeterError
 from emdc.meters.plan import Batch, plan, split
 from emdc.meters.register_map import Metric, RegisterMap
 from emdc.meters.words import NO_RATIOS, BatchDecoder, BitDecoder, Ratios, compile_batch
@@ -22,6 +22,9 @@ from emdc.modbus.pdu import Request, read_request
 from emdc.reading import GapReason, MeterProfile, MeterReading, Topic, Value
 
 log = logging.getLogger(__name__)
+
+_FINAL: Final = frozenset({"daemon_stopped", "meter_held"})
+"""Reasons that asking again within the same reading does not change."""
 
 Wanted: TypeAlias = frozenset[str]
 """Names of the metrics of one reading."""
@@ -111,7 +114,10 @@ class Poll(Exchange):
 
 
 class Meter:
-    """Reads one meter over its link, which takes one reading after the other."""
+    """Reads one meter over its link, which takes one reading after the other.
+
+    Raises ConfigError when the settings do not allow to read the map.
+    """
 
     def __init__(
         self,
@@ -127,10 +133,12 @@ class Meter:
         self.link = link
         self.settings = settings
         self.profile = _profile(name, register_map, settings)
-        self._metrics = {metric.name: metric for metric in register_map.metrics}
         self._plans: dict[Wanted, Plan] = {}
         self._clock = clock
-        self._plan(frozenset(self._metrics))
+        try:
+            self._plan(frozenset(metric.name for metric in register_map.metrics))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from error
 
     def batches(self, wanted: Wanted) -> tuple[Batch, ...]:
         """The batch reads that `start` uses for these metrics now."""
@@ -179,7 +187,7 @@ class Meter:
         failed = [
             place
             for place, answer in enumerate(poll.answers)
-            if isinstance(answer, LinkError) and answer.reason != "daemon_stopped"
+            if isinstance(answer, LinkError) and answer.reason not in _FINAL
         ]
         loop = asyncio.get_running_loop()
         again = loop.time() + self.settings.retry_wait_s

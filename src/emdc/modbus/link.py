@@ -268,7 +268,7 @@ class Link:
         if tid != self._tid:
             self._stray, self._troubled = tid, True
             return
-        if len(frame) == self._size and frame.startswith(self._expected):
+        if frame.startswith(self._expected):  # which says its length too
             self._answered(frame[9:])
             return
         request = self._current.requests[len(self._current.answers)]

@@ -53,7 +53,7 @@ def latest_readings(engine: Engine, profiles: Sequence[MeterProfile]) -> list[Me
 
 
 def sparklines(engine: Engine, meter: str, since: datetime) -> dict[str, Points]:
-    """For each metric of a meter a value a minute from `since` on, the newest 60.
+    """For each metric of a meter at most 60 values from `since` on, evenly over the time they span.
 
     Metrics without a number in that time are left out; an unknown meter has none. Raises
     StorageError when the database fails.
@@ -150,13 +150,21 @@ def _sampled(connection: Connection, meter_id: int, since: datetime) -> Sequence
 
 def _points(meter: _Meter, rows: Iterable[Row[Any]]) -> dict[str, Points]:
     lines: dict[str, Points] = {name: [] for name in meter.metrics.values()}
-    minute_of: dict[str, str] = {}
     for row in rows:
-        at, minute = from_text(row.ts).timestamp(), row.ts[:_MINUTE_CHARS]
+        at = from_text(row.ts).timestamp()
         for slot, value in enumerate(_values.decode(row.vals)):
-            name = meter.metrics.get(slot, "")
             number = _number(value)
-            if isinstance(number, int | float) and name and minute_of.get(name) != minute:
-                minute_of[name] = minute
-                lines[name].append((at, float(number)))
-    return {name: points[-_POINTS:] for name, points in lines.items() if points}
+            if isinstance(number, int | float) and slot in meter.metrics:
+                lines[meter.metrics[slot]].append((at, float(number)))
+    return {name: _thinned(points) for name, points in lines.items() if points}
+
+
+def _thinned(points: Points) -> Points:
+    """The first point of each sixtieth of the time from the first point to the last."""
+    first, width = points[0][0], (points[-1][0] - points[0][0]) / _POINTS
+    if len(points) <= _POINTS:
+        return points
+    chosen: dict[int, tuple[float, float]] = {}
+    for point in points[:-1]:
+        chosen.setdefault(int((point[0] - first) / width), point)
+    return list(chosen.values())

@@ -82,22 +82,28 @@ class Recorder:
         self._status = StorageStatus(shown(engine.url), is_memory(engine), ok=True)
 
     async def start(
-        self, profiles: Sequence[MeterProfile], now: datetime, *, scheduled: bool = True
-    ) -> None:
-        """Register the configured meters and begin to write.
+        self,
+        profiles: Sequence[MeterProfile],
+        now: datetime | None = None,
+        *,
+        scheduled: bool = True,
+    ) -> datetime:
+        """Register the configured meters and begin to write; gives `now`.
 
         Each scheduled tick at or after `now` (a multiple of the interval since 1970 UTC) is owed a
-        reading or a gap from here on; those since the last run's last become a gap. With
+        reading or a gap from here on; those since the last run's last become a gap. Without it,
+        now is when all topics have their place, which may take seconds with many. With
         `scheduled` false only readings by hand come, and what is owed stays as it is. Raises
         ConfigError when two meters claim one topic, StorageError when the database fails.
         """
         self._scheduled = scheduled
-        layouts = await asyncio.to_thread(self._register, profiles, now)
+        begin, layouts = await asyncio.to_thread(self._register, profiles, now)
         store = Store(self._engine, layouts, memory_limit=self._memory_limit)
         self._thread = threading.Thread(
             target=self._run, args=(store,), name="emdc-writer", daemon=True
         )
         self._thread.start()
+        return begin
 
     async def write(self, readings: Sequence[MeterReading]) -> None:
         """Keep readings; returns when they are durable, however long the database is away.
@@ -129,9 +135,15 @@ class Recorder:
             self._given_up.set()
             await asyncio.to_thread(thread.join, 1.0)
 
-    def _register(self, profiles: Sequence[MeterProfile], now: datetime) -> dict[str, MeterLayout]:
+    def _register(
+        self, profiles: Sequence[MeterProfile], now: datetime | None
+    ) -> tuple[datetime, dict[str, MeterLayout]]:
         with connected(self._engine, write=True) as connection:
-            return registry.register(connection, profiles, now, scheduled=self._scheduled)
+            claimed = registry.claim(connection, profiles)
+        now = now or self._clock()
+        with connected(self._engine, write=True) as connection:
+            layouts = registry.owe(connection, profiles, claimed, now, scheduled=self._scheduled)
+        return now, layouts
 
     async def _put(self, entries: Sequence[Entry]) -> None:
         if not entries:

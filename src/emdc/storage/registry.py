@@ -6,7 +6,7 @@ are. Slots never change and are never given twice; a schedule never changes for 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -37,14 +37,42 @@ def register(
     last run did not answer become a gap. With `scheduled` false only readings by hand come, and
     what is owed stays as it is. Raises ConfigError when two meters claim one topic.
     """
+    return owe(connection, profiles, claim(connection, profiles), now, scheduled=scheduled)
+
+
+class Claimed(NamedTuple):
+    """Where each metric of the configured meters lies."""
+
+    meter_ids: Mapping[str, int]
+    """Of all meters of the database, by name."""
+    slots: Mapping[str, Mapping[str, int]]
+    """Slots of the configured meters, by meter and metric."""
+
+
+def claim(connection: Connection, profiles: Sequence[MeterProfile]) -> Claimed:
+    """Give every configured metric its slot, and new topics their rows.
+
+    Raises ConfigError when two meters claim one topic.
+    """
     meter_ids = _meter_ids(connection, [profile.name for profile in profiles])
+    return Claimed(meter_ids, _Topics(connection, meter_ids).claim(profiles))
+
+
+def owe(
+    connection: Connection,
+    profiles: Sequence[MeterProfile],
+    claimed: Claimed,
+    now: datetime,
+    *,
+    scheduled: bool,
+) -> dict[str, MeterLayout]:
+    """Record what is due from `now` on, and why nothing came since the last run; see `register`."""
     if scheduled:
         downtime.record(connection, now)
     open_now = downtime.open_schedules(connection)
-    slots = _Topics(connection, meter_ids).claim(profiles)
     layouts = {}
     for profile in profiles:
-        meter_id, mine = meter_ids[profile.name], slots[profile.name]
+        meter_id, mine = claimed.meter_ids[profile.name], claimed.slots[profile.name]
         before = open_now.pop(meter_id, ())
         groups = _groups(profile, mine)
         ticks = frozenset(groups) if scheduled else frozenset(group.interval_s for group in before)
@@ -55,9 +83,8 @@ def register(
     if scheduled:
         for meter_id, before in open_now.items():
             _record_schedules(connection, meter_id, ({}, before), now)
-    _record_settings(
-        connection, {meter_ids[profile.name]: profile.settings for profile in profiles}, now
-    )
+    settings = {claimed.meter_ids[profile.name]: profile.settings for profile in profiles}
+    _record_settings(connection, settings, now)
     return layouts
 
 

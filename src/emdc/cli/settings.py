@@ -1,0 +1,38 @@
+"""From a command line to settings, with the log set up: how every command on meters begins."""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from emdc import config, logs
+from emdc.config import Settings
+from emdc.config.table import CONFIG
+
+log = logging.getLogger("emdc")
+
+_AS_JSON = {"auto": None, "text": False, "json": True}
+
+
+def load(given: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of flags, environment (None: this process's) and file; what is strange about
+    them has been logged. Raises ConfigError with every fault.
+    """
+    file = given.get(CONFIG.flag)
+    settings = config.load(
+        flags=given,
+        environment=os.environ if environment is None else environment,
+        config_file=Path(str(file)).expanduser() if file else None,
+    )
+    start_log(settings)
+    return settings
+
+
+def start_log(settings: Settings) -> logs.LogHandler:
+    """Log to stderr as the settings say."""
+    handler = logs.configure(
+        settings.log_level, json=_AS_JSON[settings.log_format], secrets=settings.secrets()
+    )
+    for warning in settings.warnings:
+        log.warning("setting", extra={"found": warning})
+    return handler

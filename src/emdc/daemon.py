@@ -1,0 +1,289 @@
+"""The daemon: the only place where parts are joined and tasks are started.
+
+    settings → maps → links and meters → collector → FanOut(Latest, Recorder) → database
+                                              ↑
+                                    HTTP (uvicorn, one event loop with the rest)
+
+Called by the commands and by the entry points of other servers. Order of starting: whatever can
+fail for a wrong setting is tried before the first meter is asked.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import resource
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeAlias
+
+import uvicorn
+
+from emdc.collector.changes import Changes
+from emdc.collector.cycle import Collector
+from emdc.collector.latest import Latest
+from emdc.collector.sinks import FanOut
+from emdc.collector.ticker import Ticker, tickers
+from emdc.config import MeterSettings, Settings, check_meters
+from emdc.errors import EmdcError
+from emdc.meters import library
+from emdc.meters import meter as meters
+from emdc.meters.register_map import RegisterMap
+from emdc.meters.words import Ratios
+from emdc.modbus.link import LinkSettings
+from emdc.modbus.links import Links
+from emdc.storage import database, history, migrate
+from emdc.storage.database import Database
+from emdc.storage.recorder import Recorder
+from emdc.web import app
+from emdc.web.service import Points, Service
+
+log = logging.getLogger(__name__)
+
+SPARKLINE = timedelta(hours=1)
+
+Watch: TypeAlias = Callable[[Service, Sequence[Ticker]], Coroutine[Any, Any, None]]
+"""What a command does beside the daemon, such as printing a line per cycle."""
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """What the settings describe, loaded and checked, nothing of it started."""
+
+    settings: Settings
+    maps: tuple[RegisterMap, ...]
+    """One for each meter of the settings."""
+
+
+def plan(settings: Settings) -> Plant:
+    """Load every register map. Raises ConfigError for whatever cannot be used."""
+    check_meters(settings)
+    maps_dir = settings.maps_dir or library.default_maps_dir()
+    loaded: dict[tuple[str, str], RegisterMap] = {}
+    for meter in settings.meters:
+        key = (meter.map, meter.worksheet)
+        if key not in loaded:
+            loaded[key] = library.find(meter.map, maps_dir=maps_dir, worksheet=meter.worksheet)
+            for warning in loaded[key].warnings:
+                log.warning("register map", extra={"map": meter.map, "found": warning})
+    return Plant(settings, tuple(loaded[m.map, m.worksheet] for m in settings.meters))
+
+
+def open_database(settings: Settings) -> Database:
+    """The database, at this version's schema. Raises StorageError that says what to run."""
+    engine = database.open_engine(settings.database_url(), pool_size=settings.database.pool_size)
+    try:
+        migrate.prepare(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def open_links(holder: str) -> Links:
+    """The connections to meters, none made yet; `holder` is what other processes are told."""
+    return Links(jitter=random.SystemRandom().random, holder=lambda: holder)
+
+
+def open_meters(plant: Plant, links: Links) -> list[meters.Meter]:
+    """The meters on their links; two behind one host and port share theirs."""
+    return [
+        meters.Meter(
+            settings.name,
+            register_map,
+            links.link(settings.host, settings.port, _link_settings(settings)),
+            _meter_settings(settings),
+            clock=utc_now,
+        )
+        for settings, register_map in zip(plant.settings.meters, plant.maps, strict=True)
+    ]
+
+
+@asynccontextmanager
+async def collecting(
+    plant: Plant, engine: Database, *, holder: str
+) -> AsyncIterator[tuple[Service, list[Ticker]]]:
+    """Links, meters, collector and recorder at work, schedules running, until the block ends.
+
+    `holder` is what other processes are told that want the same meters.
+    """
+    links = open_links(holder)
+    opened = open_meters(plant, links)
+    profiles = [meter.profile for meter in opened]
+    recorder = Recorder(engine, clock=utc_now)
+    latest = Latest(profiles)
+    latest.load(await asyncio.to_thread(history.latest_readings, engine, profiles))
+    begin = await recorder.start(profiles)
+    holders = {meter.name: meter.link.dial for meter in opened}
+    changes = Changes(lambda name: holders[name].held_by)
+    collector = Collector(opened, FanOut(latest, changes, recorder), latest, clock=utc_now)
+    running = tickers(opened, collector, begin, clock=utc_now)
+    tasks = [asyncio.create_task(_forever(ticker)) for ticker in running]
+    service = Service(
+        collector=collector,
+        storage=recorder.status,
+        sparklines=partial(_sparklines, engine),
+        clock=utc_now,
+        started=utc_now(),
+        token=plant.settings.http.token.reveal() if plant.settings.http.token else None,
+    )
+    calm_garbage_collection()
+    try:
+        yield service, running
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await collector.stop()
+        await recorder.stop()
+        links.close()
+
+
+async def _watch_nothing(_service: Service, _running: Sequence[Ticker]) -> None:
+    return
+
+
+def run(settings: Settings, listener: socket.socket, *, watch: Watch = _watch_nothing) -> None:
+    """Collect and serve HTTP on `listener` until SIGINT or SIGTERM.
+
+    `watch` is started once everything runs, and cancelled at the end.
+    Raises EmdcError when it cannot start.
+    """
+    _allow_connections(len(settings.meters))
+    plant = plan(settings)
+    engine = open_database(settings)
+    try:
+        asyncio.run(_run(plant, engine, listener, watch))
+    finally:
+        engine.dispose()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; raises EmdcError that says what to do when the port is taken."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise EmdcError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port, or "
+            "end the program that has it"
+        ) from error
+
+
+def calm_garbage_collection() -> None:
+    """Look for cycles rarely: readings make none, and a pass over all meters costs as much as a
+    tick. What the start has built stays for ever and is never looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers; the daemon has one for all of its parts."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def _run(plant: Plant, engine: Database, listener: socket.socket, watch: Watch) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with collecting(plant, engine, holder=_holder(listener)) as (service, running):
+        server = _Server(_uvicorn_config(service))
+        serving = asyncio.create_task(server.serve([listener]))
+        watching = asyncio.create_task(watch(service, running))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+        server.should_exit = True
+        for task in (stopping, watching):
+            task.cancel()
+        await asyncio.gather(stopping, watching, return_exceptions=True)
+        await serving
+
+
+def _uvicorn_config(service: Service) -> uvicorn.Config:
+    return uvicorn.Config(
+        app.build(service),
+        access_log=False,
+        http="h11",
+        lifespan="off",
+        log_config=None,
+        loop="none",
+        server_header=False,
+        timeout_graceful_shutdown=3,
+        ws="none",
+    )
+
+
+async def _forever(ticker: Ticker) -> None:
+    """Tick until cancelled, whatever goes wrong."""
+    while True:
+        try:
+            await ticker.run()
+        except Exception:
+            log.exception("the schedule failed and starts anew")
+            await asyncio.sleep(1)
+
+
+async def _sparklines(engine: Database, meter: str) -> Points:
+    return await asyncio.to_thread(history.sparklines, engine, meter, utc_now() - SPARKLINE)
+
+
+def _holder(listener: socket.socket) -> str:
+    where = listener.getsockname()
+    if isinstance(where, tuple):
+        host = f"[{where[0]}]" if ":" in where[0] else where[0]
+        return f"emdc, process {os.getpid()}, at http://{host}:{where[1]}/"
+    return f"emdc, process {os.getpid()}, behind another web server"
+
+
+def _allow_connections(meter_count: int) -> None:
+    """Raise the limit of open files to what the meters need, or say that it cannot be raised."""
+    needed = 2 * meter_count + 64  # a socket and a claim for each, and the rest of the program
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= needed:
+        return
+    if hard < needed:
+        raise EmdcError(
+            f"{meter_count} meters need {needed} open files and the system allows {hard}: raise "
+            "the limit (`ulimit -n`, or LimitNOFILE= in the systemd unit)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _link_settings(settings: MeterSettings) -> LinkSettings:
+    return LinkSettings(
+        connect_timeout_s=settings.connect_timeout,
+        connect_delay_s=settings.connect_delay,
+        request_delay_s=settings.request_delay,
+        backoff_max_s=settings.backoff_max,
+    )
+
+
+def _meter_settings(settings: MeterSettings) -> meters.MeterSettings:
+    return meters.MeterSettings(
+        unit=settings.unit,
+        interval_s=settings.interval,
+        timeout_s=settings.timeout,
+        retries=settings.retries,
+        retry_wait_s=settings.retry_wait,
+        ratios=Ratios(settings.ct_ratio, settings.pt_ratio),
+        max_registers=settings.max_registers,
+        max_gap=settings.max_gap,
+    )

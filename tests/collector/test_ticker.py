@@ -1,0 +1,236 @@
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from emdc.collector.ticker import Ticker, intervals_us, tickers
+from emdc.meters.meter import MeterSettings
+from emdc.reading import Gap, MeterProfile, Topic
+from tests import misbehaving
+from tests.collector.plant import DOWN, Plant, plant
+from tests.misbehaving import Connection, good
+from tests.virtual_time import run
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def second(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+@asynccontextmanager
+async def ticking(works: Plant, begin: datetime = NOON) -> AsyncIterator[Ticker]:
+    """The one ticker of a plant, running."""
+    (subject,) = tickers(works.meters, works.collector, begin, clock=works.clock)
+    task = asyncio.ensure_future(subject.run())
+    try:
+        yield subject
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def answering_after(seconds: float) -> misbehaving.Script:
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.request()
+            await asyncio.sleep(seconds)
+            await connection.send(misbehaving.right(request))
+
+    return script
+
+
+def test_a_metric_without_an_interval_has_the_meters() -> None:
+    topics = (Topic("W"), Topic("Wh", interval_s=60), Topic("VA"), Topic("f", interval_s=0.5))
+    assert intervals_us(MeterProfile("m", topics, interval_s=1)) == {
+        1_000_000: {"W", "VA"},
+        60_000_000: {"Wh"},
+        500_000: {"f"},
+    }
+    assert intervals_us(MeterProfile("m", topics)) == {}
+
+
+def test_meters_with_the_same_intervals_share_a_ticker() -> None:
+    async def check() -> None:
+        async with plant(good, good) as works:
+            assert len(tickers(works.meters, works.collector, NOON, clock=works.clock)) == 1
+        async with plant(good, settings=MeterSettings()) as works:
+            assert tickers(works.meters, works.collector, NOON, clock=works.clock) == []
+
+    run(check())
+
+
+def test_slots_are_aligned_to_the_wall_clock_and_each_interval_gets_its_metrics() -> None:
+    async def check() -> None:
+        async with plant(good) as works:
+            works.clock.step(3.4)
+            async with ticking(works, works.clock()) as subject:
+                await asyncio.sleep(125)
+                assert works.store.ticks("site/0") == [
+                    second(s).timestamp() for s in range(10, 130, 10)
+                ]
+                by_tick = {r.tick: set(r.metrics) for r in works.store.readings}
+                assert by_tick[second(50)] == {"W", "freq"}
+                assert by_tick[second(60)] == {"W", "freq", "Wh"}
+                assert subject.last_tick == second(120)
+                assert works.store.gaps == []
+
+    run(check())
+
+
+def test_a_meter_that_is_not_done_loses_the_next_tick_and_no_other() -> None:
+    async def check() -> None:
+        async with plant(answering_after(0.1), answering_after(12)) as works:
+            for meter in works.meters:
+                object.__setattr__(meter.settings, "timeout_s", 14.0)
+            async with ticking(works):
+                await asyncio.sleep(119)
+            assert len(works.store.ticks("site/0")) == 12
+            assert {g.meter for g in works.store.gaps} == {"site/1"}
+            assert {g.reason for g in works.store.gaps} == {"overrun"}
+            assert Gap("site/1", second(10), second(20), "overrun") in works.store.gaps
+            works.owed("site/1", "W", NOON, second(100))
+
+    run(check())
+
+
+def test_a_dead_meter_delays_nobody_and_every_slot_is_accounted_for() -> None:
+    async def check() -> None:
+        async with plant(good, Connection.silent, good) as works:
+            async with ticking(works):
+                await asyncio.sleep(305)
+            await works.collector.stop(within_s=10)
+            for index in range(3):
+                for metric in ("W", "Wh"):
+                    works.owed(f"site/{index}", metric, NOON, second(300))
+            late = [r.read_at - r.tick for r in works.store.readings if r.meter != "site/1"]
+            assert max(late) < timedelta(seconds=0.5)
+            reasons = {
+                reason
+                for r in works.store.readings
+                if r.meter == "site/1"
+                for reason in r.gaps.values()
+            }
+            assert reasons == {"read_timeout"}
+
+    run(check())
+
+
+def test_ticks_that_were_owed_before_the_start_are_gaps() -> None:
+    async def check() -> None:
+        async with plant(good) as works:
+            async with ticking(works, NOON - timedelta(seconds=95)):
+                await asyncio.sleep(25)
+            assert [(g.from_ts, g.to_ts) for g in works.store.gaps] == [(second(-90), second(0))]
+            assert works.store.ticks("site/0")[0] == NOON.timestamp()
+
+    run(check())
+
+
+def test_a_step_forward_is_one_gap_and_no_burst() -> None:
+    async def check() -> None:
+        async with plant(good) as works, ticking(works):
+            await asyncio.sleep(23)
+            before = len(works.peers[0].requests)
+            works.clock.step(3 * 3600 + 1)
+            await asyncio.sleep(12)
+            assert len(works.peers[0].requests) - before <= 3
+            (gap,) = works.store.gaps
+            assert gap.reason == "clock_step"
+            assert (gap.from_ts, gap.to_ts) == (second(30), second(3 * 3600 + 30))
+            works.owed("site/0", "W", NOON, second(3 * 3600 + 30))
+
+    run(check())
+
+
+def test_a_step_back_repeats_no_slot_says_so_and_goes_on_by_itself() -> None:
+    async def check() -> None:
+        async with plant(good) as works, ticking(works) as subject:
+            await asyncio.sleep(25)
+            works.clock.step(-300)
+            await asyncio.sleep(100)
+            assert subject.clock_back
+            assert len(works.store.ticks("site/0")) == 3
+            await asyncio.sleep(300)
+            assert not subject.clock_back
+            ticks = works.store.ticks("site/0")
+            assert ticks == sorted(set(ticks))
+            assert len(ticks) > 10
+            assert works.store.gaps == []
+
+    run(check())
+
+
+def test_whatever_the_clock_does_every_slot_has_one_reading_or_one_gap() -> None:
+    async def check(seed: int) -> None:
+        random_ = random.Random(seed)
+        async with plant(good) as works:
+            async with ticking(works) as subject:
+                for _ in range(12):
+                    works.clock.step(random_.choice([0, 1, -1, 7, -7, 40, -40, 3600.5, -600]))
+                    await asyncio.sleep(random_.uniform(0, 40))
+                await asyncio.sleep(5000 if subject.clock_back else 30)
+            assert subject.last_tick is not None
+            works.owed("site/0", "W", NOON, subject.last_tick)
+
+    for seed in range(3):
+        run(check(seed), settle_s=0.0)
+
+
+def test_a_loop_that_was_held_up_runs_no_tick_long_after_its_slot() -> None:
+    async def check() -> None:
+        async with plant(good) as works:
+            async with ticking(works):
+                await asyncio.sleep(5)
+                asyncio.get_running_loop()._clockwork.now += 47  # type: ignore[attr-defined]
+                await asyncio.sleep(20)
+            (gap,) = works.store.gaps
+            assert (gap.from_ts, gap.to_ts, gap.reason) == (second(10), second(50), "overrun")
+            assert all(r.read_at - r.tick < timedelta(seconds=5) for r in works.store.readings)
+            works.owed("site/0", "W", NOON, second(70))
+
+    run(check())
+
+
+@pytest.mark.parametrize("failure", [DOWN, RuntimeError("a fault of a sink")])
+def test_a_sink_that_fails_stops_no_ticks(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check() -> None:
+        async with plant(good) as works:
+            works.store.failure = failure
+            async with ticking(works, NOON - timedelta(seconds=50)):
+                await asyncio.sleep(25)
+                works.store.failure = None
+                await asyncio.sleep(20)
+            assert works.store.ticks("site/0") == [second(s).timestamp() for s in (30, 40)]
+
+    with caplog.at_level(logging.ERROR):
+        run(check())
+
+
+def test_run_again_it_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        async with plant(good) as works:
+            (subject,) = tickers(works.meters, works.collector, NOON, clock=works.clock)
+            with monkeypatch.context() as patch:
+                patch.setattr(works.collector, "write_gaps", None)
+                works.clock.step(96)
+                with pytest.raises(TypeError):
+                    await subject.run()
+            task = asyncio.ensure_future(subject.run())
+            await asyncio.sleep(20)
+            task.cancel()
+            task = asyncio.ensure_future(subject.run())
+            await asyncio.sleep(40)
+            task.cancel()
+            ticks = works.store.ticks("site/0")
+            assert ticks == [second(s).timestamp() for s in range(100, 160, 10)]
+            assert [(g.from_ts, g.to_ts) for g in works.store.gaps] == [(NOON, second(100))]
+
+    run(check())

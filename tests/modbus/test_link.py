@@ -1,0 +1,334 @@
+"""What one connection makes of everything a meter can do."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from emdc.errors import ExceptionResponseError
+from emdc.modbus import LinkSettings
+from tests import misbehaving
+from tests.misbehaving import Connection, framed, good, meter
+from tests.modbus.asking import TIMEOUT_S, ask, link_to, read, reasons, right
+from tests.virtual_time import run
+
+Twist = Callable[[bytes], bytes]
+"""From a request to what the meter sends instead of the right answer."""
+
+
+def changed(place: int, value: int) -> Twist:
+    """The right answer but for one byte."""
+
+    def twist(request: bytes) -> bytes:
+        answer = bytearray(misbehaving.right(request))
+        assert answer[place] != value
+        answer[place] = value
+        return bytes(answer)
+
+    return twist
+
+
+def body(text: str) -> Twist:
+    """A frame with the right transaction id around these bytes from the unit on."""
+    return lambda request: framed(request[:2], bytes.fromhex(text))
+
+
+def length(value: int) -> Twist:
+    return lambda request: request[:4] + value.to_bytes(2) + misbehaving.right(request)[6:]
+
+
+def moved(by: int) -> Twist:
+    """The right answer under another transaction id."""
+    return lambda request: (
+        ((int.from_bytes(request[:2]) + by) & 0xFFFF).to_bytes(2) + misbehaving.right(request)[2:]
+    )
+
+
+WRONG: dict[str, tuple[Twist, str]] = {
+    "transaction id 0": (changed(0, 0), "protocol_error:tid"),
+    "the next transaction id": (moved(1), "protocol_error:tid"),
+    "the last transaction id": (moved(-1), "protocol_error:tid"),
+    "transaction id with swapped bytes": (
+        lambda r: r[1::-1] + misbehaving.right(r)[2:],
+        "protocol_error:tid",
+    ),
+    "protocol id 1": (changed(3, 1), "protocol_error:pid"),
+    "protocol id 256": (changed(2, 1), "protocol_error:pid"),
+    "length 0": (length(0), "protocol_error:length"),
+    "length 1": (length(1), "protocol_error:length"),
+    "length 2": (length(2), "protocol_error:length"),
+    "length 255": (length(255), "protocol_error:length"),
+    "length 65535": (length(65535), "protocol_error:length"),
+    "length one short": (length(6), "protocol_error:length"),
+    "length one long": (length(8), "protocol_error:length"),
+    "unit 2": (changed(6, 2), "protocol_error:unit"),
+    "unit 0": (changed(6, 0), "protocol_error:unit"),
+    "unit 255": (changed(6, 255), "protocol_error:unit"),
+    "function code 4": (changed(7, 4), "protocol_error:fc"),
+    "function code 0": (changed(7, 0), "protocol_error:fc"),
+    "function code 0x80": (changed(7, 0x80), "protocol_error:fc"),
+    "an exception for function code 4": (body("01 84 02"), "protocol_error:fc"),
+    "an exception of another unit": (body("02 83 02"), "protocol_error:unit"),
+    "an exception without a code": (body("01 83"), "protocol_error:length"),
+    "an exception with two codes": (body("01 83 02 02"), "protocol_error:length"),
+    "one register instead of two": (body("01 03 02 0001"), "protocol_error:count"),
+    "three registers instead of two": (body("01 03 06 0001 0002 0003"), "protocol_error:count"),
+    "no register": (body("01 03 00"), "protocol_error:count"),
+    "an odd byte count": (body("01 03 03 000102"), "protocol_error:count"),
+    "a byte count of two registers and data of one": (
+        body("01 03 04 0001"),
+        "protocol_error:length",
+    ),
+    "a byte count of one register and data of two": (
+        body("01 03 02 0001 0002"),
+        "protocol_error:count",
+    ),
+    "a web page": (lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", "protocol_error:pid"),
+    "its own request": (lambda request: request, "protocol_error:count"),
+}
+
+
+@pytest.mark.parametrize(("twist", "reason"), WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_named_and_the_next_reading_is_right(twist: Twist, reason: str) -> None:
+    async def script(connection: Connection) -> None:
+        if connection.number == 1:
+            await connection.send(twist(await connection.request()))
+        await connection.answer_all()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                assert reasons(await ask(link, read())) == [reason]
+                assert await ask(link, read(20)) == [right(read(20))]
+                assert (subject.connections, subject.open) == (2, 1)
+
+    run(check())
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 0xEE])
+def test_an_exception_answer_is_an_answer_and_the_next_request_is_sent(code: int) -> None:
+    async def script(connection: Connection) -> None:
+        request = await connection.request()
+        await connection.send(framed(request[:2], bytes([1, 0x83, code])))
+        await connection.answer_all()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                refused, answered = await ask(link, read(), read(20))
+                assert isinstance(refused, ExceptionResponseError)
+                assert refused.code == code
+                assert answered == right(read(20))
+                assert subject.connections == 1
+
+    run(check())
+
+
+@pytest.mark.parametrize("exception", [False, True])
+def test_an_answer_may_be_split_at_every_byte(exception: bool) -> None:
+    async def script(connection: Connection) -> None:
+        for at in range(9 if exception else 13):
+            request = await connection.request()
+            frame = framed(request[:2], b"\1\x83\2") if exception else misbehaving.right(request)
+            await connection.send(frame[:at])
+            await asyncio.sleep(0.01)
+            await connection.send(frame[at:])
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                for _ in range(9 if exception else 13):
+                    (answer,) = await ask(link, read())
+                    assert (getattr(answer, "code", None) if exception else answer) == (
+                        2 if exception else right(read())
+                    )
+                assert subject.connections == 1
+
+    run(check())
+
+
+def test_an_answer_that_comes_byte_by_byte_is_taken() -> None:
+    async def script(connection: Connection) -> None:
+        for byte in misbehaving.right(await connection.request()):
+            await connection.send(bytes([byte]))
+            await asyncio.sleep(0.01)
+        await connection.answer_all()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                assert await ask(link, read(), read(20)) == [right(read()), right(read(20))]
+                assert subject.connections == 1
+
+    run(check())
+
+
+def test_the_deadline_covers_the_whole_answer_however_it_drips() -> None:
+    async def script(connection: Connection) -> None:
+        frame = misbehaving.right(await connection.request())
+        for byte in frame if connection.number == 1 else b"":
+            await connection.send(bytes([byte]))
+            await asyncio.sleep(TIMEOUT_S / 4)
+        await connection.send(frame)
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                began = asyncio.get_running_loop().time()
+                assert reasons(await ask(link, read())) == ["read_timeout"]
+                assert asyncio.get_running_loop().time() - began < 1.5 * TIMEOUT_S
+                assert await ask(link, read()) == [right(read())]
+
+    run(check())
+
+
+BESIDE: dict[str, Twist] = {
+    "twice": lambda r: misbehaving.right(r) * 2,
+    "after the late one of the request before": lambda r: moved(-1)(r) + misbehaving.right(r),
+    "before one that nobody asked for": lambda r: misbehaving.right(r) + moved(300)(r),
+    "after one under id 0": lambda r: bytes(2) + misbehaving.right(r)[2:] + misbehaving.right(r),
+    "between two others": lambda r: moved(-2)(r) + misbehaving.right(r) + moved(-1)(r),
+}
+
+
+@pytest.mark.parametrize("twist", BESIDE.values(), ids=BESIDE)
+def test_the_right_answer_is_found_among_others_in_one_segment(twist: Twist) -> None:
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.send(twist(await connection.request()))
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                wanted = [read(10), read(20), read(30)]
+                assert await ask(link, *wanted) == [right(request) for request in wanted]
+
+    run(check())
+
+
+def test_a_late_answer_is_never_the_next_requests_value() -> None:
+    async def script(connection: Connection) -> None:
+        request = await connection.request()
+        await asyncio.sleep(1.1 * TIMEOUT_S if connection.number == 1 else 0)
+        await connection.send(misbehaving.right(request))
+        await connection.answer_all()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                assert reasons(await ask(link, read(), read(20))) == ["read_timeout"] * 2
+                assert await ask(link, read(30), read(40)) == [right(read(30)), right(read(40))]
+
+    run(check())
+
+
+def test_an_answer_just_before_the_deadline_counts() -> None:
+    async def script(connection: Connection) -> None:
+        request = await connection.request()
+        await asyncio.sleep(0.9 * TIMEOUT_S)
+        await connection.send(misbehaving.right(request))
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                assert await ask(link, read()) == [right(read())]
+
+    run(check())
+
+
+def test_bytes_before_an_answer_are_never_skipped() -> None:
+    async def script(connection: Connection) -> None:
+        request = await connection.request()
+        await connection.send(b"\0\0\0")
+        await asyncio.sleep(0.1)
+        await connection.send(misbehaving.right(request))
+        await connection.silent()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                assert reasons(await ask(link, read())) == ["protocol_error:pid"]
+
+    run(check())
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_strange_answer_is_not_held_against_a_later_request(ends: bool) -> None:
+    async def script(connection: Connection) -> None:
+        if connection.number == 1:
+            request = await connection.request()
+            await connection.send(moved(300)(request))
+            await asyncio.sleep(0.1)
+            if ends:
+                return
+            await connection.send(misbehaving.right(request))
+        await connection.silent()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                answers = await ask(link, read(), read())
+                assert reasons(answers)[1] == "read_timeout"
+
+    run(check())
+
+
+def test_a_frame_that_nobody_asked_for_ends_the_connection() -> None:
+    async def script(connection: Connection) -> None:
+        if connection.number == 1:
+            await connection.send(bytes.fromhex("1234 0000 0007 01 03 04 0001 0002"))
+            await connection.silent()
+        await connection.answer_all()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject, LinkSettings(connect_delay_s=1)) as link:
+                assert await ask(link, read()) == [right(read())]
+                assert subject.connections == 2
+
+    run(check())
+
+
+def test_endless_garbage_ends_the_connection_and_fills_no_memory() -> None:
+    async def script(connection: Connection) -> None:
+        if connection.number == 1:
+            while True:
+                await connection.send(b"\xff" * 65536)
+        await connection.answer_all()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                assert reasons(await ask(link, read())) == ["protocol_error:pid"]
+                assert await ask(link, read()) == [right(read())]
+
+    run(check())
+
+
+def test_an_endless_stream_of_strange_answers_ends_at_the_deadline() -> None:
+    async def script(connection: Connection) -> None:
+        strange = bytes.fromhex("0000 0000 0007 01 03 04 0001 0002") * 50
+        await connection.request()
+        while True:
+            await connection.send(strange)
+            await asyncio.sleep(0.01)
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                assert reasons(await ask(link, read())) == ["protocol_error:tid"]
+
+    run(check())
+
+
+def test_a_good_meter_keeps_one_connection_for_all_requests() -> None:
+    async def check() -> None:
+        async with meter(good) as subject:
+            with link_to(subject) as link:
+                for address in range(300):
+                    assert await ask(link, read(address)) == [right(read(address))]
+                assert (subject.connections, link.connects, link.backoffs.failures()) == (1, 1, 0)
+                ids = [request[:2] for request in subject.requests]
+                assert len(set(ids)) == 300
+
+    run(check())

@@ -1,0 +1,127 @@
+import asyncio
+
+import pytest
+
+from emdc.modbus import LinkSettings
+from emdc.modbus.exchange import Exchange
+from tests import misbehaving
+from tests.misbehaving import Connection, good, meter
+from tests.modbus.asking import TIMEOUT_S, ask, link_to, links, read, reasons, right
+from tests.virtual_time import run
+
+
+def gateway(dead: set[int]) -> misbehaving.Script:
+    """A script that says nothing for the dead units and answers for the others."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.request()
+            if request[6] not in dead:
+                await connection.send(misbehaving.right(request))
+
+    return script
+
+
+def test_units_behind_one_host_and_port_share_a_link() -> None:
+    async def check() -> None:
+        with links() as opened:
+            settings = LinkSettings()
+            one = opened.link("Meter.example", 502, settings)
+            assert opened.link("meter.EXAMPLE", 502, LinkSettings(request_delay_s=9)) is one
+            assert one.settings is settings
+            assert opened.link("meter.example", 503, settings) is not one
+
+    asyncio.run(check())
+
+
+def test_the_neighbours_of_a_silent_unit_go_on_after_one_reconnect() -> None:
+    async def check() -> None:
+        async with meter(gateway({3})) as subject:
+            with link_to(subject) as link:
+                answers = await asyncio.gather(
+                    *(ask(link, read(unit=unit), read(20, unit=unit)) for unit in (1, 3, 2, 4))
+                )
+                assert [reasons(a)[0] for a in answers] == ["right", "read_timeout", *["right"] * 2]
+                assert answers[2] == [right(read(unit=2)), right(read(20, unit=2))]
+                assert subject.connections == 2
+
+    run(check())
+
+
+def test_a_dead_unit_costs_its_neighbours_one_time_out_in_each_pause_and_no_value() -> None:
+    async def check() -> None:
+        dead = {3}
+        async with meter(gateway(dead)) as subject:
+            with link_to(subject, LinkSettings(backoff_max_s=8)) as link:
+                for _ in range(30):
+                    asked = await asyncio.gather(
+                        *(ask(link, read(unit=unit)) for unit in (3, 1, 2))
+                    )
+                    assert [reasons(a) for a in asked[1:]] == [["right"]] * 2
+                    assert reasons(asked[0])[0] in {"read_timeout", "backoff_skipped"}
+                    await asyncio.sleep(1)
+                asked_three = [request for request in subject.requests if request[6] == 3]
+                assert 4 < len(asked_three) < 10
+                dead.clear()
+                await asyncio.sleep(8)
+                assert await ask(link, read(unit=3)) == [right(read(unit=3))]
+
+    run(check())
+
+
+def test_every_silent_meter_fails_at_its_own_deadline() -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        ended: dict[int, float] = {}
+        async with meter(Connection.silent) as one, meter(Connection.silent) as other:
+            with links() as opened:
+
+                async def wait(port: int, timeout_s: float) -> None:
+                    link = opened.link("127.0.0.1", port, LinkSettings())
+                    await ask(link, read(), timeout_s=timeout_s)
+                    ended[port] = loop.time()
+
+                began = loop.time()
+                await asyncio.gather(wait(one.port, 1.0), wait(other.port, 2.0))
+        assert ended[one.port] - began == pytest.approx(1.02, abs=0.03)
+        assert ended[other.port] - began == pytest.approx(2.02, abs=0.03)
+
+    run(check())
+
+
+@pytest.mark.parametrize("what", ["fails", "opens another link", "closes all"])
+def test_the_sweep_survives_whatever_a_time_out_sets_off(what: str) -> None:
+    async def check() -> None:
+        async with meter(Connection.silent) as one, meter(Connection.silent) as other:
+            with links() as opened:
+
+                def done(_: Exchange) -> None:
+                    if what == "fails":
+                        raise RuntimeError("a caller's own fault")
+                    if what == "closes all":
+                        opened.close()
+                    else:
+                        opened.link("127.0.0.1", 1, LinkSettings())
+
+                first = opened.link(one.host, one.port, LinkSettings())
+                second = opened.link(other.host, other.port, LinkSettings())
+                first.exchange(Exchange([read()], TIMEOUT_S, done))
+                expected = "daemon_stopped" if what == "closes all" else "read_timeout"
+                assert reasons(await ask(second, read())) == [expected]
+                if what != "closes all":
+                    assert reasons(await ask(second, read())) == ["read_timeout"]
+
+    run(check())
+
+
+def test_closing_gives_back_connections_and_claims() -> None:
+    async def check() -> None:
+        async with meter(good) as subject:
+            for _ in range(3):
+                with link_to(subject) as link:
+                    assert await ask(link, read()) == [right(read())]
+                    assert subject.most_open == 1
+                await asyncio.sleep(1)
+                assert subject.open == 0
+
+    run(check())

@@ -1,0 +1,41 @@
+"""Measure what EMDC promises: `python -m bench [--long] [NAME...]`, every figure without a NAME.
+
+Each figure takes at most five minutes; `--long` runs longer and shows more sides. The exit code is
+1 when a target was missed, 2 for an unknown name.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from bench import collect, conserve, daemon, poll, rig
+from bench.rig import Result
+
+FIGURES: Mapping[str, tuple[str, Callable[..., list[Result]]]] = {
+    "poll": ("2. CPU per request, 1000 connections", poll.run),
+    "daemon": ("3. The whole daemon, 1000 meters x 100 metrics at 1 s", daemon.run),
+    "collect": ("4. POST /collect beside the old method", collect.run),
+    "conserve": ("5. A third of the meters die and come back", conserve.run),
+}
+
+
+def main(arguments: list[str]) -> int:
+    names = [name for name in arguments if name != "--long"]
+    if unknown := [name for name in names if name not in FIGURES]:
+        print(f"unknown figure {unknown[0]}, expected one of {', '.join(FIGURES)}", file=sys.stderr)
+        return 2
+    rig.raise_descriptor_limit()
+    missed = False
+    for name in names or FIGURES:
+        title, run = FIGURES[name]
+        print(title, flush=True)
+        started = time.monotonic()
+        results = run(long="--long" in arguments)
+        rig.print_results(results)
+        print(f"  took {time.monotonic() - started:.0f} s\n", flush=True)
+        missed = missed or any(result.met is False for result in results)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,12 +1,10 @@
-import os
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
-
-import pytest
 
 from tests.hosting.deployed import ROOT, deployed, environment, kill, parent_of, running_meter
 from tests.hosting.story import one_collector_survives
@@ -64,22 +62,19 @@ def test_a_killed_keeper_is_replaced_at_the_next_request() -> None:
         assert keeper not in deployment.members()
 
 
-def test_clients_are_told_why_the_collector_cannot_start() -> None:
+def test_clients_are_told_why_the_collector_cannot_start_and_it_starts_when_that_is_mended() -> (
+    None
+):
     port = free_port()
-    command = ("gunicorn", "--no-control-socket", f"--bind=127.0.0.1:{port}", "emdc.wsgi")
-    with running_meter() as meter, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", os.environ["PATH"])
-        with deployed(
-            ("gunicorn", "--env=UWSOLAR_PANEL_METRICS_WORKBOOK=lost.xlsx", *command[1:]),
-            port,
-            meter,
-        ) as deployment:
-            status, text = deployment.ask("GET", "/ping")
+    lost = "--env=UWSOLAR_PANEL_METRICS_WORKBOOK=lost.xlsx"
+    command = ("gunicorn", "--no-control-socket", f"--bind=127.0.0.1:{port}", lost, "emdc.wsgi")
+    with running_meter() as meter, deployed(command, port, meter) as deployment:
+        for method, path in (("GET", "/ping"), ("POST", "/collect"), ("GET", "/health")):
+            status, text = deployment.ask(method, path)
             assert status == 503
             assert "lost.xlsx" in text
-            status, text = deployment.ask("POST", "/collect")
-            assert status == 503
-            assert "lost.xlsx" in text
+        shutil.copy(ROOT / "src/emdc/meters/maps/nexus-1272.xlsx", deployment.folder / "lost.xlsx")
+        until(lambda: deployment.ticks() > 0)
 
 
 def test_settings_that_cannot_be_used_fail_at_the_import() -> None:
@@ -98,3 +93,18 @@ def test_settings_that_cannot_be_used_fail_at_the_import() -> None:
     assert done.returncode == 1
     assert "UWSOLAR_PANEL_MODBUS_RETRIES: 'many', expected a whole number" in done.stderr
     assert "--panel_host: missing" in done.stderr
+
+
+def test_the_file_at_the_root_works_in_a_checkout_that_is_not_installed() -> None:
+    # Without site the packages are found and the link to this checkout is not.
+    packages = sysconfig.get_path("purelib")
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "import wsgi_main"],
+        cwd=ROOT,
+        env={"PYTHONPATH": packages},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert "ConfigError: no meter is configured" in done.stderr

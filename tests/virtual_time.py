@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 # What one end of a loopback connection sends is at the other end after this, even on a busy day.
 _SETTLE_S = 0.001
-_GIVE_UP_S = 86400.0
+_GIVE_UP_S = 7200.0
 
 
 class _Selector(selectors.EpollSelector):
@@ -48,7 +48,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def run(coroutine: Coroutine[Any, Any, T], *, settle_s: float = _SETTLE_S) -> T:
     """What the coroutine returns, run in virtual time; `settle_s` 0 when no socket is used.
 
-    Fails when it has not ended after a virtual day.
+    Fails when it has not ended after two virtual hours.
     """
 
     async def bounded() -> T:

@@ -24,7 +24,7 @@ async def slow(connection: Connection) -> None:
 async def settled(works: Plant) -> None:
     subject = works.collector
     while subject._polling or subject._outbox or subject._tasks:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
 
 
 def start(works: Plant, place: int = 0) -> bool:
@@ -98,7 +98,7 @@ def test_a_slow_sink_delays_no_reading() -> None:
             for _ in range(3):
                 assert start(works)
                 while works.collector._polling:
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.05)
             assert works.store.readings == []
             works.store.open.set()
             await settled(works)

@@ -24,12 +24,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class Deployment:
-    """A running server: `process` is its first process, `runtime` the folder of lock and socket."""
+    """A running server: `process` is its first process, `folder` its working directory."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
         self.process = process
         self._port = port
-        self._folder = folder
+        self.folder = folder
         self.runtime = folder / "run"
 
     def ask(self, method: str, path: str, **headers: str) -> tuple[int, str]:
@@ -42,7 +42,7 @@ class Deployment:
             return answer.status, answer.read().decode()
 
     def holder(self) -> int:
-        """The process that says in the lock file that it has the lock; 0 when nobody has said so."""
+        """The process that has put its id into the lock file; 0 when none has."""
         for lock in self.runtime.glob("emdc/*.lock"):
             return int(lock.read_text() or 0)
         return 0
@@ -50,7 +50,7 @@ class Deployment:
     def ticks(self) -> int:
         """Rows in the database, which the schedule makes."""
         try:
-            with closing(sqlite3.connect(self._folder / "emdc.db")) as database:
+            with closing(sqlite3.connect(self.folder / "emdc.db")) as database:
                 return int(database.execute("SELECT count(*) FROM readings").fetchone()[0])
         except sqlite3.Error:
             return 0
@@ -60,6 +60,12 @@ class Deployment:
         until(lambda: self.holder() not in (0, without))
         before = self.ticks()
         until(lambda: self.ticks() > before)
+
+    def stop(self, number: signal.Signals) -> None:
+        """End the server, with SIGINT as a terminal does: that is for all of its processes."""
+        send = os.killpg if number is signal.SIGINT else os.kill
+        send(self.process.pid, number)
+        self.process.wait(timeout=PATIENCE_S)
 
     def members(self) -> set[int]:
         """All keepers of this deployment and their children."""

@@ -20,8 +20,7 @@ def one_collector_survives(command: Sequence[str], *, stop: signal.Signals) -> N
         a_killed_worker_is_replaced(deployment)
         assert meter.most_clients == 1
         assert json.loads(deployment.ask("GET", "/health")[1])["database"]["conflicts"] == 0
-        deployment.process.send_signal(stop)
-        deployment.process.wait()
+        deployment.stop(stop)
         until(lambda: not deployment.members())
 
 

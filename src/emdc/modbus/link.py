@@ -291,7 +291,7 @@ class Link:
             self._current = None
         if self.settings.request_delay_s:
             self._pause(self.settings.request_delay_s)
-        else:
+        elif not done or self._queue:
             self._go_on()
         if done:
             exchange.done(exchange)

@@ -11,8 +11,13 @@ import logging
 import select
 import socket
 from collections.abc import Callable
+from typing import Final
 
 log = logging.getLogger(__name__)
+
+# Edges, not levels: a level is looked at again after it was served, which costs as much as serving
+# it. One read takes all that is there, as a reader's buffer is larger than any answer.
+_EVENTS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 
 class Readiness:
@@ -27,7 +32,7 @@ class Readiness:
     def add(self, connection: socket.socket, reader: Callable[[], None]) -> None:
         """Call `reader` whenever the non-blocking `connection` can be read."""
         self._readers[connection.fileno()] = reader
-        self._epoll.register(connection.fileno(), select.EPOLLIN)
+        self._epoll.register(connection.fileno(), _EVENTS)
 
     def remove(self, connection: socket.socket) -> None:
         """Forget an open connection."""
@@ -42,11 +47,13 @@ class Readiness:
 
     def _drain(self) -> None:
         readers = self._readers
-        for descriptor, _ in self._epoll.poll(0):
+        for descriptor, events in self._epoll.poll(0):
             reader = readers.get(descriptor)
             if reader is None:
                 continue  # closed by an earlier reader of this turn
             try:
                 reader()
+                if events & select.EPOLLRDHUP and readers.get(descriptor) is reader:
+                    reader()  # the end that came with the last bytes
             except Exception:
                 log.exception("link failed")

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Engine
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_S: Final = 5.0
 _CLOSING_RETRY_S: Final = 0.2
+_PER_METER: Final = timedelta(milliseconds=1)
+"""More than it takes to record what one meter owes: no tick shall be owed before it is done."""
 _STOP_S: Final = 8.0
 
 
@@ -92,7 +94,7 @@ class Recorder:
 
         Each scheduled tick at or after `now` (a multiple of the interval since 1970 UTC) is owed a
         reading or a gap from here on; those since the last run's last become a gap. Without it,
-        now is when all topics have their place, which may take seconds with many. With
+        now is when this is done, which may take seconds with many topics. With
         `scheduled` false only readings by hand come, and what is owed stays as it is. Raises
         ConfigError when two meters claim one topic, StorageError when the database fails.
         """
@@ -140,7 +142,7 @@ class Recorder:
     ) -> tuple[datetime, dict[str, MeterLayout]]:
         with connected(self._engine, write=True) as connection:
             claimed = registry.claim(connection, profiles)
-        now = now or self._clock()
+        now = now or self._clock() + _PER_METER * len(profiles)
         with connected(self._engine, write=True) as connection:
             layouts = registry.owe(connection, profiles, claimed, now, scheduled=self._scheduled)
         return now, layouts

@@ -62,7 +62,7 @@ def run(*, long: bool) -> list[Result]:
         block.write_layout(folder / "layout")
         ports = rig.free_ports(METERS)
         with rig.meters(server, ports, image=image):
-            for blocks, readings in ((1, 60 if long else 20), (4, 20 if long else 6)):
+            for blocks, readings in ((1, 120 if long else 60), (4, 30 if long else 15)):
                 work = Work(folder, libmodbus, ports, blocks, readings)
                 results += _compare(work, SIDES + EXTRA_SIDES if long else SIDES)
     return results

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bench import block, rig
 from emdc.daemon import calm_garbage_collection
-from emdc.meters.meter import Meter, MeterSettings, Poll
+from emdc.meters.meter import Meter, MeterSettings, Poll, want
 from emdc.meters.register_map import DataType, Metric, RegisterMap
 from emdc.modbus.link import LinkSettings
 from emdc.modbus.links import Links
@@ -24,6 +24,9 @@ from emdc.reading import MeterReading
 
 if TYPE_CHECKING:
     from pymodbus.client import AsyncModbusTcpClient
+
+TICK = datetime(2026, 1, 1, tzinfo=UTC)
+"""All meters of a tick share its time."""
 
 Decode = Callable[["AsyncModbusTcpClient", list[int]], list[float]]
 
@@ -107,46 +110,36 @@ def by_struct() -> Decode:
     return decode
 
 
-class Rounds:
-    """Reads each meter so many times, one reading after the other, and keeps the last of each.
+class Turn:
+    """One meter that is read so many times in a row, as pymodbus's task does."""
 
-    What ends in one turn of the event loop is handed to the sink together, as the collector does.
-    """
+    __slots__ = ("_ended", "_index", "_left", "_meter", "_sink", "_wanted")
 
-    def __init__(self, meters: Sequence[Meter], wanted: frozenset[str]) -> None:
-        self.readings: dict[str, MeterReading] = {}
-        self._meters = {meter.name: meter for meter in meters}
-        self._wanted = wanted
-        self._left: dict[str, int] = {}
-        self._finished = asyncio.Event()
-        self._outbox: list[MeterReading] = []
+    def __init__(self, meter: Meter, index: int, sink: dict[int, MeterReading]) -> None:
+        self._meter = meter
+        self._index = index
+        self._sink = sink
+        self._wanted = want(topic.name for topic in meter.profile.topics)
+        self._left = 0
+        self._ended: Callable[[None], None] = lambda _: None
 
-    async def read_all(self, times: int) -> None:
-        """Read every meter `times` times, all of them at once."""
-        self._left = dict.fromkeys(self._meters, times)
-        self._finished.clear()
-        for meter in self._meters.values():
-            meter.start(Poll(self._wanted, self._take, now(), scheduled=True))
-        await self._finished.wait()
+    async def read(self, times: int) -> None:
+        """Read the meter `times` times."""
+        ended = asyncio.get_running_loop().create_future()
+        self._left, self._ended = times, ended.set_result
+        self._start()
+        await ended
+
+    def _start(self) -> None:
+        self._meter.start(Poll(self._wanted, self._take, TICK, scheduled=True))
 
     def _take(self, reading: MeterReading) -> None:
-        if not self._outbox:
-            asyncio.get_running_loop().call_soon(self._write)
-        self._outbox.append(reading)
-        name = reading.meter
-        self._left[name] -= 1
-        if not self._left[name]:
-            del self._left[name]
+        self._sink[self._index] = reading
+        self._left -= 1
+        if self._left:
+            self._start()
         else:
-            self._meters[name].start(Poll(self._wanted, self._take, now(), scheduled=True))
-
-    def _write(self) -> None:
-        """The sink."""
-        for reading in self._outbox:
-            self.readings[reading.meter] = reading
-        self._outbox = []
-        if not self._left:
-            self._finished.set()
+            self._ended(None)
 
 
 async def emdc(ports: Sequence[int], blocks: int, readings: int) -> dict[str, float]:
@@ -157,13 +150,18 @@ async def emdc(ports: Sequence[int], blocks: int, readings: int) -> dict[str, fl
         Meter(str(port), books, links.link(rig.HOST, port, LinkSettings()), settings, clock=now)
         for port in ports
     ]
-    rounds = Rounds(meters, frozenset(metric.name for metric in books.metrics))
-    result = await measured(rounds.read_all, readings, len(ports) * blocks)
+    sink: dict[int, MeterReading] = {}
+    turns = [Turn(meter, index, sink) for index, meter in enumerate(meters)]
+
+    async def read_all(times: int) -> None:
+        await asyncio.gather(*(turn.read(times) for turn in turns))
+
+    result = await measured(read_all, readings, len(ports) * blocks)
     links.close()
-    for reading in rounds.readings.values():
+    for reading in sink.values():
         if reading.gaps:
             raise SystemExit(f"meter {reading.meter} has gaps: {dict(reading.gaps)}")
-    return result | {"sum": sum(rounds.readings[str(ports[-1])].values)}
+    return result | {"sum": sum(sink[len(ports) - 1].values)}
 
 
 def now() -> datetime:

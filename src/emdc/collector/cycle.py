@@ -20,7 +20,7 @@ from emdc.collector.latest import Latest
 from emdc.collector.schedule import from_us
 from emdc.collector.sinks import Sink
 from emdc.errors import BusyError, StorageError
-from emdc.meters.meter import Meter, Poll
+from emdc.meters.meter import Meter, Poll, want
 from emdc.reading import Gap, GapReason, MeterReading
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Collector:
         self._sink = sink
         self._clock = clock
         self._all = {
-            meter.name: frozenset(topic.name for topic in meter.profile.topics) for meter in meters
+            meter.name: want(topic.name for topic in meter.profile.topics) for meter in meters
         }
         self._polling: set[str] = set()
         self._idle: asyncio.Event | None = None

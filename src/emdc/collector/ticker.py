@@ -12,7 +12,7 @@ from datetime import datetime
 
 from emdc.collector.cycle import Collector, gap
 from emdc.collector.schedule import Missed, Schedule, from_us, to_us
-from emdc.meters.meter import Meter
+from emdc.meters.meter import Meter, want
 from emdc.reading import MeterProfile
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Ticker:
         key = (place, due)
         found = self._wanted.get(key)
         if found is None:
-            found = frozenset().union(*(groups[interval] for interval in due))
+            found = want(name for interval in due for name in groups[interval])
             self._wanted[key] = found
         return found
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from emdc.errors import ConfigError, ExceptionResponseError, LinkError, MeterError
 from emdc.meters.plan import Batch, plan, split
@@ -27,7 +27,21 @@ _FINAL: Final = frozenset({"daemon_stopped", "meter_held"})
 """Reasons that asking again within the same reading does not change."""
 
 Wanted: TypeAlias = frozenset[str]
-"""Names of the metrics of one reading."""
+"""Names of the metrics of one reading; made by `want`."""
+
+
+def want(names: Iterable[str]) -> Wanted:
+    """The set of these names, one object for all equal ones.
+
+    A plan is looked up by it in every tick: the same object is found at once, an equal one only
+    after a comparison of all names.
+    """
+    return _same(frozenset(names))
+
+
+@lru_cache(maxsize=4096)
+def _same(names: Wanted) -> Wanted:
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class _Read:
     batch: Batch
     request: Request
     decoder: BatchDecoder | BitDecoder
+    decode: Callable[[Any], tuple[list[Value], dict[str, GapReason]]]
 
 
 class Plan:
@@ -64,22 +79,21 @@ class Plan:
     __slots__ = ("metrics", "reads", "requests")
 
     def __init__(self, batches: Iterable[Batch], unit: int, ratios: Ratios) -> None:
-        self.reads = [
-            _Read(
-                batch,
-                read_request(unit, batch.function_code, batch.address, batch.count),
-                compile_batch(batch, ratios),
-            )
-            for batch in batches
-        ]
+        self.reads = [_read(batch, unit, ratios) for batch in batches]
         self.requests = [read.request for read in self.reads]
         self.metrics = tuple(name for read in self.reads for name in read.decoder.names)
 
 
+def _read(batch: Batch, unit: int, ratios: Ratios) -> _Read:
+    request = read_request(unit, batch.function_code, batch.address, batch.count)
+    decoder = compile_batch(batch, ratios)
+    return _Read(batch, request, decoder, decoder.decode)
+
+
 @lru_cache(maxsize=1024)
-def _plan(register_map: RegisterMap, wanted: Wanted, settings: "MeterSettings") -> Plan:
+def _plan(register_map: RegisterMap, names: Wanted, settings: "MeterSettings") -> Plan:
     batches = plan(
-        (metric for metric in register_map.metrics if metric.name in wanted),
+        (metric for metric in register_map.metrics if metric.name in names),
         max_registers=settings.max_registers or register_map.max_registers,
         max_gap=register_map.max_gap if settings.max_gap is None else settings.max_gap,
     )
@@ -103,6 +117,10 @@ class Poll(Exchange):
         scheduled: bool,
         until: float = float("inf"),
     ) -> None:
+        # Not Exchange.__init__: a plant makes one of these for each meter and tick.
+        self.answers = []
+        self.failed = False
+        self.resent = -1
         self.wanted = wanted
         self.take = take
         self.tick = tick
@@ -136,7 +154,7 @@ class Meter:
         self._plans: dict[Wanted, Plan] = {}
         self._clock = clock
         try:
-            self._plan(frozenset(metric.name for metric in register_map.metrics))
+            self._plan(want(metric.name for metric in register_map.metrics))
         except ValueError as error:
             raise ConfigError(f"{name}: {error}") from error
 
@@ -151,7 +169,9 @@ class Meter:
         reading's gaps.
         """
         poll.plan = found = self._plan(poll.wanted)
-        Exchange.__init__(poll, found.requests, self.settings.timeout_s, self._answered)
+        poll.requests = found.requests
+        poll.timeout_s = self.settings.timeout_s
+        poll.done = self._answered
         self.link.exchange(poll)
 
     async def read(self, wanted: Wanted) -> MeterReading:
@@ -210,14 +230,14 @@ class Meter:
         values: list[Value] = []
         gaps: dict[str, GapReason] = {}
         for read, answer in zip(poll.plan.reads, poll.answers, strict=True):
-            if isinstance(answer, MeterError):
+            if poll.failed and isinstance(answer, MeterError):
                 values += [None] * len(read.decoder.names)
                 gaps.update(dict.fromkeys(read.decoder.names, answer.reason))
-            else:
-                found, missing = read.decoder.decode(answer)
-                values += found
-                if missing:
-                    gaps.update(missing)
+                continue
+            found, missing = read.decode(answer)
+            values += found
+            if missing:
+                gaps.update(missing)
         if poll.failed:
             self._learn(poll)
         return MeterReading(

@@ -54,8 +54,8 @@ class Link:
 
     # Slots: with a thousand links what counts is how little memory one request touches.
     __slots__ = (
-        *("backoffs", "connects", "deadline", "dial", "settings", "_connecting"),
-        *("_current", "_expected", "_loop", "_partial", "_queue", "_readiness", "_ready"),
+        *("backoffs", "connects", "deadline", "dial", "settings", "_connecting", "_current"),
+        *("_delay_s", "_expected", "_loop", "_partial", "_queue", "_readiness", "_ready"),
         *("_size", "_socket", "_stray", "_tid", "_troubled"),
     )
 
@@ -69,6 +69,7 @@ class Link:
     ) -> None:
         self.dial = dial
         self.settings = settings
+        self._delay_s = settings.request_delay_s
         self._readiness = readiness
         self.deadline = NEVER
         """Loop time at which the outstanding request fails; read by the sweep."""
@@ -289,8 +290,8 @@ class Link:
         done = len(exchange.answers) == len(exchange.requests)
         if done:
             self._current = None
-        if self.settings.request_delay_s:
-            self._pause(self.settings.request_delay_s)
+        if self._delay_s:
+            self._pause(self._delay_s)
         elif not done or self._queue:
             self._go_on()
         if done:

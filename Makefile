@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test demo bench prove format clean
+.PHONY: test demo coverage bench prove format clean
 .DEFAULT_GOAL := test
 
 $(VENV)/installed: pyproject.toml
@@ -25,6 +25,10 @@ test: $(VENV)/installed-dev
 	$(BIN)/lint-imports --config tools/importlinter.toml
 	$(BIN)/codespell .
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/installed-dev
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m bench

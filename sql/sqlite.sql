@@ -88,6 +88,6 @@ SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, r.ts AS ts, r.vals ->
 FROM topics AS t CROSS JOIN readings AS r ON r.meter_id = t.meter_id AND r.ts = (
   SELECT b.ts FROM (
     SELECT n.ts, n.vals FROM readings AS n WHERE n.meter_id = t.meter_id
-    ORDER BY n.ts DESC LIMIT 100) AS b
+    ORDER BY n.ts DESC LIMIT 10000) AS b
   WHERE b.vals ->> t.slot IS NOT NULL LIMIT 1);
 COMMIT;

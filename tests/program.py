@@ -62,11 +62,18 @@ class Program:
 
 @contextmanager
 def emdc(
-    *arguments: str, folder: Path, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    shell: str = "",
 ) -> Iterator[Program]:
-    """The program with these arguments, killed at the end of the block if it still runs."""
+    """The program with these arguments, killed at the end of the block if it still runs.
+
+    `shell` is what a shell does before it becomes the program.
+    """
+    command = _command(arguments)
     process = subprocess.Popen(
-        _command(arguments),
+        ["/bin/sh", "-c", f'{shell}\nexec "$0" "$@"', *command] if shell else command,
         cwd=folder,
         env=_environment(environment),
         stdin=subprocess.DEVNULL,
@@ -89,11 +96,14 @@ def emdc(
 
 @contextmanager
 def daemon(
-    *arguments: str, folder: Path, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    shell: str = "",
 ) -> Iterator[Program]:
     """`emdc run` on a free port, once it runs; `page` and `started` say where and how."""
     flags = ("run", "--port=0", *arguments)
-    with emdc(*flags, folder=folder, environment=environment) as program:
+    with emdc(*flags, folder=folder, environment=environment, shell=shell) as program:
         program.started = program.event("started")
         program.page = program.started["page"]
         yield program

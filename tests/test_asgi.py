@@ -15,13 +15,13 @@ def test_one_of_two_workers_of_uvicorn_collects_and_another_takes_over() -> None
 def test_a_long_collection_delays_no_other_request() -> None:
     port = free_port()
     with running_meter() as meter, deployed((*UVICORN, f"--port={port}"), port, meter) as server:
-        assert server.ask("GET", "/ping")[0] == 200
+        assert server.ask("GET", "/topics")[0] == 200
         answers: list[tuple[int, str]] = []
         long = threading.Thread(
             target=lambda: answers.append(server.ask("POST", "/collect?iterations=3&wait_time=1"))
         )
         long.start()
-        assert server.ask("GET", "/ping")[0] == 200
+        assert server.ask("GET", "/topics")[0] == 200
         assert not answers
         long.join()
         assert answers == [(200, "")]

@@ -1,5 +1,6 @@
 """The whole program as a process of its own, on simulated meters of this machine."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from emdc.cli.demo import simulated
+from emdc.config import MeterSettings, Settings
+from emdc.daemon import open_links, open_meters, plan
 from tests.program import daemon, finished, free_port, meter_flags, until
 
 W = "/metric?name=W"
@@ -165,6 +168,28 @@ def test_a_database_of_another_program_is_an_error_and_stays_as_it_is(tmp_path: 
     assert ended.returncode == 1
     assert "not a database" in ended.stderr
     assert file.read_bytes() == b"this is no database " * 100
+
+
+@pytest.mark.parametrize(
+    ("interval", "given", "pause_s"),
+    [(None, None, 30), (0.2, None, 1), (1, None, 2), (60, None, 30), (1, 12.5, 12.5)],
+)
+def test_a_meter_that_is_back_is_asked_within_two_intervals_unless_a_setting_says_otherwise(
+    interval: float | None, given: float | None, pause_s: float
+) -> None:
+    meter = MeterSettings(
+        name="m", host="127.0.0.1", map="nexus-1272", interval=interval, backoff_max=given
+    )
+
+    async def longest_pause_s() -> float:
+        links = open_links("a test")
+        try:
+            (opened,) = open_meters(plan(Settings(meters=(meter,))), links)
+            return opened.link.settings.backoff_max_s
+        finally:
+            links.close()
+
+    assert asyncio.run(longest_pause_s()) == pause_s
 
 
 @pytest.mark.parametrize(

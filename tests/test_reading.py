@@ -40,3 +40,20 @@ def test_a_reading_cannot_be_changed() -> None:
 def test_a_topic_needs_no_more_than_its_name() -> None:
     topic = Topic("W")
     assert (topic.kind, topic.unit, topic.digits, topic.interval_s) == ("gauge", "", None, None)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "answered"),
+    [
+        ({}, True),
+        ({"a": "read_timeout"}, True),
+        ({"a": "read_timeout", "b": "read_timeout"}, False),
+        ({"a": "not_available", "b": "not_available"}, True),
+        ({"a": "exception:2", "b": "out_of_range"}, True),
+        ({"a": "exception:11", "b": "backoff_skipped"}, False),
+    ],
+)
+def test_an_answer_without_a_value_is_an_answer(reasons: dict[str, str], answered: bool) -> None:
+    values = tuple(None if name in reasons else 1.0 for name in ("a", "b"))
+    subject = MeterReading("m", MOMENT, MOMENT, ("a", "b"), values, reasons)
+    assert subject.answered is answered

@@ -13,25 +13,24 @@ import gc
 import logging
 import os
 import random
-import resource
-import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import uvicorn
 
 from emdc.collector.changes import Changes
+from emdc.collector.clock import Clock
 from emdc.collector.cycle import Collector
 from emdc.collector.latest import Latest
 from emdc.collector.sinks import FanOut
 from emdc.collector.ticker import Ticker, tickers
 from emdc.config import MeterSettings, Settings, check_meters
-from emdc.errors import EmdcError
 from emdc.meters import library
 from emdc.meters import meter as meters
 from emdc.meters.register_map import RegisterMap
@@ -39,22 +38,25 @@ from emdc.meters.words import Ratios
 from emdc.modbus.link import LinkSettings
 from emdc.modbus.links import Links
 from emdc.storage import database, history, migrate
+from emdc.storage.claim import claimed
 from emdc.storage.database import Database
 from emdc.storage.recorder import Recorder
+from emdc.system import allow_connections, ending_signals
 from emdc.web import app
 from emdc.web.service import Points, Service
 
 log = logging.getLogger(__name__)
 
 SPARKLINE = timedelta(hours=1)
+LONGEST_PAUSE_S: Final = 30.0
+"""Between two attempts to reach a meter, unless a setting says otherwise."""
 
 Watch: TypeAlias = Callable[[Service, Sequence[Ticker]], Coroutine[Any, Any, None]]
 """What a command does beside the daemon, such as printing a line per cycle."""
 
 
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
+utc_now: Final = Clock(lambda: datetime.now(UTC), time.monotonic)
+"""The clock of all parts."""
 
 
 @dataclass(frozen=True)
@@ -160,25 +162,15 @@ def run(settings: Settings, listener: socket.socket, *, watch: Watch = _watch_no
     `watch` is started once everything runs, and cancelled at the end.
     Raises EmdcError when it cannot start.
     """
-    _allow_connections(len(settings.meters))
+    utc_now.check()
+    allow_connections(len(settings.meters))
     plant = plan(settings)
     engine = open_database(settings)
     try:
-        asyncio.run(_run(plant, engine, listener, watch))
+        with claimed(engine, (meter.name for meter in settings.meters)):
+            asyncio.run(_run(plant, engine, listener, watch))
     finally:
         engine.dispose()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening TCP socket; raises EmdcError that says what to do when the port is taken."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        raise EmdcError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port, or "
-            "end the program that has it"
-        ) from error
 
 
 def calm_garbage_collection() -> None:
@@ -201,7 +193,7 @@ class _Server(uvicorn.Server):
 
 async def _run(plant: Plant, engine: Database, listener: socket.socket, watch: Watch) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with collecting(plant, engine, holder=_holder(listener)) as (service, running):
         server = _Server(_uvicorn_config(service))
@@ -253,27 +245,22 @@ def _holder(listener: socket.socket) -> str:
     return f"emdc, process {os.getpid()}, behind another web server"
 
 
-def _allow_connections(meter_count: int) -> None:
-    """Raise the limit of open files to what the meters need, or say that it cannot be raised."""
-    needed = 2 * meter_count + 64  # a socket and a claim for each, and the rest of the program
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= needed:
-        return
-    if hard < needed:
-        raise EmdcError(
-            f"{meter_count} meters need {needed} open files and the system allows {hard}: raise "
-            "the limit (`ulimit -n`, or LimitNOFILE= in the systemd unit)"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
 def _link_settings(settings: MeterSettings) -> LinkSettings:
     return LinkSettings(
         connect_timeout_s=settings.connect_timeout,
         connect_delay_s=settings.connect_delay,
         request_delay_s=settings.request_delay,
-        backoff_max_s=settings.backoff_max,
+        backoff_max_s=_longest_pause_s(settings),
     )
+
+
+def _longest_pause_s(settings: MeterSettings) -> float:
+    """Seconds between two attempts: a meter that is back shall not miss more than two ticks."""
+    if settings.backoff_max is not None:
+        return settings.backoff_max
+    if settings.interval is None:
+        return LONGEST_PAUSE_S
+    return min(LONGEST_PAUSE_S, max(1.0, 2 * settings.interval))
 
 
 def _meter_settings(settings: MeterSettings) -> meters.MeterSettings:

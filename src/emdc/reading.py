@@ -69,6 +69,11 @@ class MeterReading(NamedTuple):
     scheduled: bool = True
     """False: asked for by hand, owes no slot."""
 
+    @property
+    def answered(self) -> bool:
+        """The meter was there: it gave a value, or an answer that holds none."""
+        return len(self.gaps) < len(self.metrics) or any(map(_is_answer, self.gaps.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -106,3 +111,12 @@ class MeterProfile:
     """Seconds between scheduled readings; None: only when asked."""
     settings: Mapping[str, str | float] = field(default_factory=dict)
     """What values depend on: map, map_hash, ct_ratio, pt_ratio. Recorded with its time."""
+
+
+def _is_answer(reason: GapReason) -> bool:
+    if reason in {"exception:10", "exception:11"}:  # a gateway says that the meter is not there
+        return False
+    return reason.startswith("exception:") or reason in _ANSWERS
+
+
+_ANSWERS: Final = frozenset({"not_available", "out_of_range", "decode_error"})

@@ -109,7 +109,20 @@ def test_the_database_may_come_from_the_environment(
 def test_a_meter_that_is_off_gives_1_and_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     flags = meter_flags(free_port(), "--panel_modbus_retries=0")
     assert execute(["collect", *flags]) == 1
-    assert "no value, connect_refused" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "no value, connect_refused\n" in printed
+    assert "see that it has power, and that host, port and unit are right" in printed
+
+
+def test_a_meter_that_refuses_the_registers_is_not_said_to_be_without_power(
+    ports: tuple[int, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [flag.replace("nexus-1272", "eaton-pxm-4000") for flag in meter_flags(ports[0])]
+    assert execute(["collect", *flags]) == 1
+    printed = capsys.readouterr().err
+    assert "exception:2" in printed
+    assert "it answers but refuses these registers: is this the right map and unit?" in printed
+    assert "power" not in printed
 
 
 def test_one_meter_that_answers_is_enough(

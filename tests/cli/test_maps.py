@@ -4,7 +4,7 @@ import pytest
 
 from emdc.cli import execute
 from emdc.meters import library
-from tests.meters.sheets import VOLTAGE, data, row
+from tests.meters.sheets import METRICS_PART, VOLTAGE, data, repacked, row
 
 
 def test_list_names_every_shipped_map(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -99,3 +99,27 @@ def test_a_limit_that_cannot_be_is_2(
 def test_an_unknown_map_is_2_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["map", "show", "nexsus-1272"]) == 2
     assert "did you mean nexus-1272?" in capsys.readouterr().err
+
+
+NO_WORKBOOKS = {
+    "nothing": b"",
+    "CSV": b"Metric Name,Metric Address\nW,1\n",
+    "web page": b"<!DOCTYPE html><html></html>",
+    "old workbook": bytes.fromhex("D0CF11E0A1B11AE1") + bytes(600),
+    "encrypted": bytes.fromhex("D0CF11E0A1B11AE1") + "EncryptedPackage".encode("utf-16-le"),
+    "cut short": data(VOLTAGE)[:1000],
+    "no directory": data(VOLTAGE).replace(b"PK\x05\x06", b"PK\x05\x07"),
+    "bomb": repacked(data(VOLTAGE), {METRICS_PART: lambda _: b" " * 40_000_000}),
+}
+
+
+@pytest.mark.parametrize("content", NO_WORKBOOKS.values(), ids=NO_WORKBOOKS)
+def test_a_file_that_is_no_usable_workbook_is_2_and_one_line(
+    content: bytes, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "map.xlsx"
+    file.write_bytes(content)
+    assert execute(["map", "check", str(file)]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"emdc: {file}: ")
+    assert printed.count("\n") == 1

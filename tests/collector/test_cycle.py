@@ -1,17 +1,20 @@
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from emdc.collector.cycle import Collector, CycleReport
 from emdc.errors import BusyError, StorageError
 from emdc.meters.meter import MeterSettings
+from emdc.reading import Gap
 from tests import misbehaving
 from tests.collector.plant import DOWN, NAMES, Plant, plant
 from tests.misbehaving import Connection, good
 from tests.virtual_time import run
 
 NEVER = float("inf")
+NOON = datetime(2031, 5, 4, 12, tzinfo=UTC)
 
 
 async def slow(connection: Connection) -> None:
@@ -23,7 +26,7 @@ async def slow(connection: Connection) -> None:
 
 async def settled(works: Plant) -> None:
     subject = works.collector
-    while subject._polling or subject._outbox or subject._tasks:
+    while subject._polling or subject._outbox or subject._lost or subject._tasks:
         await asyncio.sleep(0.05)
 
 
@@ -80,7 +83,8 @@ def test_a_failing_sink_ends_nothing(failure: Exception, caplog: pytest.LogCaptu
             works.store.failure = failure
             start(works)
             await settled(works)
-            await works.collector.write_gaps([])
+            works.collector.lose([Gap("site/0", NOON, NOON, "overrun")])
+            await settled(works)
             works.store.failure = None
             start(works)
             await settled(works)
@@ -103,6 +107,53 @@ def test_a_slow_sink_delays_no_reading() -> None:
             works.store.open.set()
             await settled(works)
             assert works.store.batches == [1, 1, 1]
+
+    run(check())
+
+
+def test_gaps_of_later_ticks_wait_for_the_reading_under_way() -> None:
+    async def check() -> None:
+        async with plant(slow) as works:
+            start(works)
+            works.collector.lose([Gap("site/0", NOON, NOON, "overrun")])
+            await asyncio.sleep(0.5)
+            assert works.store.gaps == []
+            await settled(works)
+            assert [gap.reason for gap in works.store.gaps] == ["overrun"]
+            assert len(works.store.readings) == 1
+
+    run(check())
+
+
+def test_what_is_still_read_at_the_end_becomes_a_gap_in_front_of_later_ones() -> None:
+    async def check() -> None:
+        async with plant(Connection.silent) as works:
+            tick = works.clock()
+            assert works.collector.start_tick(works.meters[0], NAMES, tick, NEVER)
+            later = Gap("site/0", NOON + timedelta(hours=1), NOON + timedelta(hours=2), "overrun")
+            works.collector.lose([later])
+            await works.collector.stop(within_s=0.5)
+            first, second = works.store.gaps
+            assert (first.from_ts, first.reason) == (tick, "daemon_stopped")
+            assert first.to_ts - first.from_ts == timedelta(microseconds=1)
+            assert second == later
+            await asyncio.sleep(5)
+            assert works.store.readings == []
+
+    run(check())
+
+
+def test_a_database_that_takes_nothing_is_an_error_for_who_asks_not_a_hanging_answer() -> None:
+    async def check() -> None:
+        async with plant(good) as works:
+            works.store.open.clear()
+            with pytest.raises(StorageError, match="waits to be stored"):
+                await works.collector.read_now("site/0", "W")
+            with pytest.raises(StorageError, match="waits to be stored"):
+                await works.collector.collect(1, 0)
+            works.store.open.set()
+            await settled(works)
+            assert len(works.store.readings) == 2
 
     run(check())
 

@@ -150,14 +150,14 @@ def test_a_step_forward_is_one_gap_and_no_burst() -> None:
 
 def test_a_step_back_repeats_no_slot_says_so_and_goes_on_by_itself() -> None:
     async def check() -> None:
-        async with plant(good) as works, ticking(works) as subject:
+        async with plant(good) as works, ticking(works):
             await asyncio.sleep(25)
             works.clock.step(-300)
             await asyncio.sleep(100)
-            assert subject.clock_back
+            assert works.collector.clock_back
             assert len(works.store.ticks("site/0")) == 3
             await asyncio.sleep(300)
-            assert not subject.clock_back
+            assert not works.collector.clock_back
             ticks = works.store.ticks("site/0")
             assert ticks == sorted(set(ticks))
             assert len(ticks) > 10
@@ -174,7 +174,7 @@ def test_whatever_the_clock_does_every_slot_has_one_reading_or_one_gap() -> None
                 for _ in range(12):
                     works.clock.step(random_.choice([0, 1, -1, 7, -7, 40, -40, 3600.5, -600]))
                     await asyncio.sleep(random_.uniform(0, 40))
-                await asyncio.sleep(5000 if subject.clock_back else 30)
+                await asyncio.sleep(5000 if works.collector.clock_back else 30)
             assert subject.last_tick is not None
             works.owed("site/0", "W", NOON, subject.last_tick)
 
@@ -219,7 +219,7 @@ def test_run_again_it_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) ->
         async with plant(good) as works:
             (subject,) = tickers(works.meters, works.collector, NOON, clock=works.clock)
             with monkeypatch.context() as patch:
-                patch.setattr(works.collector, "write_gaps", None)
+                patch.setattr(works.collector, "lose", None)
                 works.clock.step(96)
                 with pytest.raises(TypeError):
                     await subject.run()

@@ -98,6 +98,8 @@ def test_an_address_of_a_known_database_is_taken(url: str) -> None:
         ("postgresql://me:hunter2%x@db/x", "not readable"),
         ("postgresql://me:hunter2@db:port/x", "not readable"),
         ("sqlite://hunter2.db", "no file"),
+        ("postgresql://me@db/x?password=hunter2", "a password behind the question mark"),
+        ("postgresql://me@db/x?a=1&sslPassword=hunter2", "a password behind the question mark"),
     ],
 )
 def test_another_address_is_refused_without_showing_it(url: str, problem: str) -> None:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,27 @@ def test_a_file_that_others_read_or_the_group_writes_is_exposed(mode: int, tmp_p
     file.write_text("x")
     file.chmod(mode)
     assert f"mode {mode:04o}, expected 0640" in str(exposure(file))
+
+
+def test_a_file_of_another_user_is_exposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "secret"
+    file.write_text("x")
+    file.chmod(0o600)
+    owner = file.stat().st_uid
+    if owner == 0:
+        os.chown(file, 65534, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert "expected this user or root" in str(exposure(file))
+
+
+def test_a_link_is_judged_by_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    file, link = tmp_path / "secret", tmp_path / "link"
+    file.write_text("hunter2\n")
+    file.chmod(0o604)
+    link.symlink_to(file)
+    assert read_secret_file(link) == Secret("hunter2")
+    assert "mode 0604" in str(exposure(link))
+    file.unlink()
+    with pytest.raises(ValueError, match="No such file"):
+        read_secret_file(link)

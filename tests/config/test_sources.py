@@ -60,8 +60,8 @@ def test_a_fault_is_found_even_where_a_stronger_source_wins() -> None:
         ("[database]\nhots = 'x'\n", "emdc.toml: database.hots: unknown key, did you mean host"),
         ("[http]\ntokn = 'x'\n", "emdc.toml: http.tokn: unknown key, did you mean token"),
         ("zzz = 1\n", "emdc.toml: zzz: unknown key"),
-        ("http = 1\n", "emdc.toml: http: 1, expected a table"),
-        ("meters = [1]\n", "emdc.toml: meters[1]: 1, expected a table"),
+        ("http = 1\n", "emdc.toml: http: no table, expected [http] above its keys"),
+        ("meters = [1]\n", "emdc.toml: meters[1]: no table, expected [[meters]] above its keys"),
         ("[meters]\n", "emdc.toml: meters: one table, expected [[meters]], with two brackets"),
     ],
 )
@@ -81,12 +81,19 @@ def test_an_unknown_key_of_a_meter_is_named_with_the_nearest(toml: Path) -> None
     [
         ("EMDC_PANEL_HOTS", "EMDC_PANEL_HOST"),
         ("EMDC_DB_PASWORD", "EMDC_DB_PASSWORD"),
-        ("UWSOLAR_DB_PORT", "EMDC_DB_PORT"),
-        ("UWSOLAR_PANEL_HOTS", "UWSOLAR_PANEL_HOST"),
     ],
 )
 def test_a_mistyped_variable_is_named_with_the_nearest(name: str, nearest: str) -> None:
     assert fault({}, {name: "hunter2"}) == f"{name}: unknown variable, did you mean {nearest}"
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("UWSOLAR_DB_PORT", "EMDC_DB_PORT"), ("UWSOLAR_PANEL_HOTS", "UWSOLAR_PANEL_HOST")],
+)
+def test_an_unknown_old_variable_is_a_warning_with_the_nearest(name: str, nearest: str) -> None:
+    got = settings({}, {name: "hunter2"})
+    assert got == Settings(warnings=(f"{name}: unknown variable, did you mean {nearest}",))
 
 
 def test_variables_of_other_programs_are_none_of_ours() -> None:

@@ -210,6 +210,30 @@ def test_without_a_holder_the_answer_says_so_and_when_to_come_back(path: Path) -
     assert "no process reads the meters" in answer.facts["detail"]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_ping_is_200_and_empty_without_a_holder_or_a_keeper(path: Path, method: str) -> None:
+    def ensure() -> None:
+        raise EmdcError("no python3.11 in /opt/bin")
+
+    answer = ask(path, method, "/ping", ensure=ensure)
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["content-length"] == "0"
+
+
+def test_ping_does_not_touch_the_holder_and_starts_a_missing_keeper(
+    path: Path, backend: Backend
+) -> None:
+    wanted = threading.Event()
+    assert ask(path, target="/ping", ensure=wanted.set).status == 200
+    assert wanted.is_set()
+    assert backend.requests == []
+
+
+def test_ping_by_another_method_is_for_the_holder_to_refuse(path: Path, backend: Backend) -> None:
+    assert ask(path, "POST", "/ping").status == 418
+    assert backend.requests == [("POST", "/ping")]
+
+
 def test_a_keeper_that_cannot_start_is_the_reason_that_is_given(path: Path) -> None:
     def ensure() -> None:
         raise EmdcError("no python3.11 in /opt/bin")
@@ -223,7 +247,7 @@ def test_a_request_waits_for_a_holder_that_is_about_to_serve(path: Path) -> None
     wanted = threading.Event()
     said: list[str] = []
     relay = Relay(path, wanted.set, patience_s=30.0)
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/ping", "wsgi.input": io.BytesIO()}
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/health", "wsgi.input": io.BytesIO()}
     client = threading.Thread(
         target=lambda: [*relay(environ, lambda status, _headers: said.append(status))]
     )

@@ -43,6 +43,23 @@ def test_a_folder_is_not_a_regular_file(tmp_path: Path) -> None:
     assert "readable file" in unreadable(tmp_path)
 
 
+def test_a_link_to_itself_is_not_a_readable_file(tmp_path: Path) -> None:
+    (tmp_path / "loop.xlsx").symlink_to("loop.xlsx")
+    assert "not a readable file: too many levels" in unreadable(tmp_path / "loop.xlsx")
+
+
+def test_a_file_without_permission_is_not_a_readable_file(tmp_path: Path) -> None:
+    path = sheets.written(tmp_path, "mine.xlsx", GOOD)
+    path.chmod(0)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)  # root may read everything, nobody may not
+    try:
+        assert "not a readable file: permission denied" in unreadable(path)
+    finally:
+        os.seteuid(me)
+
+
 def test_a_pipe_that_nobody_writes_is_refused_and_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.xlsx")
     assert "not a regular readable file" in unreadable(tmp_path / "pipe.xlsx")

@@ -119,6 +119,14 @@ def test_a_missing_sheet_lists_those_present() -> None:
     assert problem == "no worksheet 'Metrics', there are 'metrics' (did you mean 'metrics'?)"
 
 
+def test_a_missing_sheet_is_never_taken_for_one_about_the_map() -> None:
+    book = sheets.data(VOLTAGE, title="Roof", others={"Meter": [], "Sources": []})
+    for wanted in ("Metrics", "Metre", "meter", "Source"):
+        with pytest.raises(RegisterMapError) as caught:
+            parse(book, wanted)
+        assert str(caught.value).endswith("there are 'Roof', 'Meter', 'Sources'")
+
+
 def test_two_sheets_that_look_alike_are_a_fault() -> None:
     assert "rename one" in fault(sheets.data(VOLTAGE, others={"Metrics ": []}))[1]
 

@@ -1,8 +1,9 @@
 from sqlalchemy import Engine
 
-from emdc.reading import MeterProfile, Topic
+from emdc.reading import MeterProfile, MeterReading, Topic
 from emdc.storage.history import latest_readings, sparklines
 from tests.storage.plant import METER, METRICS, profile, reading, store, tick
+from tests.web.site import Site
 
 
 def test_last_reading_comes_back_as_it_was_written(engine: Engine) -> None:
@@ -32,6 +33,30 @@ def test_metric_that_never_answers_ends_the_search(engine: Engine) -> None:
     assert [one.tick for one in latest_readings(engine, [profile()])] == [tick(319)]
 
 
+def mute(first: int, count: int) -> list[MeterReading]:
+    gaps = dict.fromkeys(METRICS, "connect_timeout")
+    return [reading(first + n, (None, None, None), gaps=gaps) for n in range(count)]
+
+
+def test_last_values_of_a_long_mute_meter_are_found(engine: Engine) -> None:
+    part = reading(1, (None, 8, "A1"), gaps={"Voltage_AN": "read_timeout"})
+    silence = mute(2, 301)
+    store(engine, reading(0), part, *silence)
+    assert latest_readings(engine, [profile()]) == [reading(0), part, silence[-1]]
+
+
+def test_meter_that_never_had_a_value_gives_its_last_gaps(engine: Engine) -> None:
+    silence = mute(0, 301)
+    store(engine, *silence)
+    assert latest_readings(engine, [profile()]) == [silence[-1]]
+
+
+def test_values_of_a_mute_meter_are_not_sought_for_ever(engine: Engine) -> None:
+    silence = mute(1, 10_000)
+    store(engine, reading(0), *silence)
+    assert latest_readings(engine, [profile()]) == [silence[-1]]
+
+
 def test_plans_of_one_meter_stay_apart(engine: Engine) -> None:
     slow = MeterProfile(METER, (Topic("a"), Topic("b", interval_s=60)), 1.0)
     first = reading(0, (1.0, 2.0), metrics=("a", "b"))
@@ -47,11 +72,24 @@ def test_sparkline_of_a_short_time_shows_every_reading(engine: Engine) -> None:
     assert lines["Voltage_AN"] == [(tick(at).timestamp(), float(at)) for at in range(0, 60)]
 
 
-def test_sparkline_of_a_long_time_has_sixty_points_over_all_of_it(engine: Engine) -> None:
-    store(engine, *(reading(at, (float(at), at, "A1")) for at in range(0, 3601, 2)))
+def test_sparkline_of_a_long_time_has_two_points_a_minute(engine: Engine) -> None:
+    store(engine, *(reading(at, (float(at), at, "A1")) for at in range(0, 3600, 2)))
     points = sparklines(engine, METER, tick(0))["Voltage_AN"]
-    assert len(points) == 60
-    assert [value for _, value in points] == [float(at) for at in range(0, 3600, 60)]
+    ends = [float(at) for minute in range(0, 3600, 60) for at in (minute, minute + 58)]
+    assert [value for _, value in points] == ends
+
+
+def test_peak_of_one_second_in_ten_minutes_reaches_the_first_page(engine: Engine) -> None:
+    metrics, peak = ("Voltage_AN",), (tick(301).timestamp(), 999.0)
+    volts = (999.0 if at == 301 else 120.0 for at in range(600))
+    written = [reading(at, (value,), metrics=metrics) for at, value in enumerate(volts)]
+    store(engine, *written, profiles=[profile(metrics=metrics)])
+    site = Site((profile(metrics=metrics),))
+    site.lines = {METER: sparklines(engine, METER, tick(0))}
+    with site.client() as client:
+        answer = client.get("/sparklines", params={"meter": METER}).json()
+    assert list(peak) in answer["points"]["Voltage_AN"]
+    assert len(answer["points"]["Voltage_AN"]) <= 240
 
 
 def test_sparkline_begins_where_it_is_asked_to(engine: Engine) -> None:

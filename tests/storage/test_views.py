@@ -2,7 +2,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from tests.storage.plant import METER, plan_of, profile, reading, rows, store, tick
+from tests.storage.plant import METER, METRICS, plan_of, profile, reading, rows, store, tick
 
 EARLIER = {"now": tick(0)}
 
@@ -59,6 +59,14 @@ def test_latest_is_the_newest_value_of_each_topic(engine: Engine, path: Path) ->
     found = rows(path, "SELECT topic_name, value FROM latest ORDER BY topic_id")
     assert [value for _, value in found] == [122.0, 8, "A1"]
     assert seeks(path, "SELECT value FROM latest WHERE topic_name = 'x'")
+
+
+def test_latest_of_a_meter_that_has_been_mute_is_its_last_value(engine: Engine, path: Path) -> None:
+    gaps = dict.fromkeys(METRICS, "connect_timeout")
+    silence = (reading(at, (None, None, None), gaps=gaps) for at in range(1, 102))
+    store(engine, reading(0), *silence)
+    found = rows(path, "SELECT ts, value FROM latest ORDER BY topic_id")
+    assert found == [("2026-03-01 12:00:00.000000", value) for value in (120.5, 7, "A1")]
 
 
 def test_two_meters_do_not_mix(engine: Engine, path: Path) -> None:

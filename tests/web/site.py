@@ -84,10 +84,12 @@ class Site:
         self.collector = ScriptedCollector(self.latest)
         self.now: Callable[[], datetime] = lambda: NOW
 
-    def read(self, meter: str, *, ago: float = 0.0, **values: Value) -> None:
-        """Let the meter have been read `ago` seconds before now; None is a gap read_timeout."""
+    def read(
+        self, meter: str, *, ago: float = 0.0, why: str = "read_timeout", **values: Value
+    ) -> None:
+        """Let the meter have been read `ago` seconds before now; None is a gap for that reason."""
         time = NOW - timedelta(seconds=ago)
-        gaps = {name: "read_timeout" for name, value in values.items() if value is None}
+        gaps = {name: why for name, value in values.items() if value is None}
         names = tuple(values)
         reading = MeterReading(meter, time, time, names, tuple(values.values()), gaps)
         self.latest.meters[meter].take(reading)

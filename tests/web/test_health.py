@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from emdc.reading import Gap
-from tests.web.site import EATON, NEXUS, NOW, Site, one_meter, two_meters
+from emdc.reading import Gap, MeterProfile
+from tests.web.site import EATON, NEXUS, NOW, TOPICS, Site, one_meter, two_meters
 
 
 def health(site: Site) -> tuple[int, dict[str, Any]]:
@@ -42,6 +42,42 @@ def test_a_meter_that_is_down_degrades_but_does_not_fail() -> None:
     assert found["problems"] == [
         f"down: {EATON}: see that it has power, and that host, port and unit are right"
     ]
+
+
+def test_a_meter_that_another_process_reads_has_a_sentence_of_its_own() -> None:
+    site = two_meters()
+    site.read(EATON, why="meter_held", W=None)
+    assert health(site)[1]["problems"] == [
+        f"held: {EATON}: another process reads it: end that one, or ask it"
+    ]
+
+
+@pytest.mark.parametrize("voltage", [None, 120.0])
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_a_meter_that_refuses_registers_is_asked_about_its_map_and_not_its_power(
+    code: int, voltage: float | None
+) -> None:
+    site = two_meters()
+    site.read(EATON, why=f"exception:{code}", W=None, Voltage_AN=voltage)
+    assert health(site)[1]["problems"] == [
+        f"refused: {EATON}: it answers but refuses these registers: is this the right map and unit?"
+    ]
+
+
+def test_meters_with_the_same_trouble_share_a_sentence_of_five_names_at_most() -> None:
+    site = Site(tuple(MeterProfile(f"m{n}", TOPICS, 10.0) for n in range(7)))
+    for n in range(7):
+        site.read(f"m{n}", W=None)
+    (problem,) = health(site)[1]["problems"]
+    assert problem.startswith("down: m0, m1, m2, m3, m4 and 2 more: see that it has power")
+
+
+def test_readings_that_the_database_had_otherwise_are_a_problem() -> None:
+    site = one_meter()
+    site.storage = replace(site.storage, conflicts=3)
+    status, found = health(site)
+    assert status == 200
+    assert found["problems"][0].startswith("3 readings were left out")
 
 
 def test_a_meter_that_was_not_read_yet_is_never() -> None:
@@ -104,7 +140,7 @@ def test_a_database_in_memory_is_a_warning_that_says_how_to_keep_samples() -> No
     site.storage = replace(site.storage, in_memory=True)
     status, found = health(site)
     assert status == 200
-    assert "--db_host=emdc.sqlite" in found["problems"][0]
+    assert "--db_host=emdc.db" in found["problems"][0]
 
 
 @pytest.mark.parametrize(
@@ -115,3 +151,11 @@ def test_a_password_never_shows(url: str) -> None:
     site.storage = replace(site.storage, url=url)
     with site.client() as client:
         assert "s3cret" not in client.get("/health").text + client.get("/state").text
+
+
+def test_a_clock_that_was_set_back_is_503_as_nothing_is_read() -> None:
+    site = one_meter()
+    site.collector.clock_back = True
+    status, found = health(site)
+    assert (status, found["ok"]) == (503, False)
+    assert "set back" in found["problems"][0]

@@ -29,6 +29,8 @@ def main() -> NoReturn:
     """Run what the command line asks for, and end the process."""
     with suppress(ValueError):  # not the main thread: whoever embeds us has the signals
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup wants us to stay
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
     _mend_streams()
     code = _flushed(execute(sys.argv[1:]))
     with suppress(ValueError):

@@ -19,6 +19,7 @@ from emdc.config.table import CONFIG, PANEL, Setting
 from emdc.digits import rounder
 from emdc.errors import ConfigError
 from emdc.reading import Value
+from emdc.web.advice import advice
 
 METER: Final = Setting("", "meter", "text", None, "Read only the meter of this name")
 JSON: Final = Setting("", "json", "switch", False, "Print JSON instead of tables")
@@ -118,9 +119,10 @@ def _explain(visits: Sequence[Visit]) -> bool:
             ask = f"; ask it: curl -X POST {page[0]}/collect" if page else ""
             note(f"emdc: {one.profile.name} is being read by {one.held_by}{ask}")
         elif not one.answered:
-            reasons = ", ".join(sorted(set(one.reading.gaps.values())))
-            note(f"emdc: {one.profile.name}: no value, {reasons}; see that it has power, and that")
-            note("  host, port and unit are right")
+            reasons = sorted(set(one.reading.gaps.values()))
+            note(f"emdc: {one.profile.name}: no value, {', '.join(reasons)}")
+            for sentence in dict.fromkeys(advice(reason) for reason in reasons):
+                note(f"  {sentence}")
     return any(one.held_by for one in visits)
 
 

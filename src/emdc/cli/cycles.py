@@ -41,7 +41,7 @@ def newest(state: MeterState, tick: datetime) -> MeterReading | None:
 def line(states: Iterable[MeterState], tick: datetime) -> str:
     """Local time, how many meters and values came, and what they say."""
     readings = [(state, newest(state, tick)) for state in states]
-    answered = [one for _, one in readings if one and len(one.gaps) < len(one.metrics)]
+    answered = [one for _, one in readings if one and one.answered]
     values = sum(len(one.metrics) - len(one.gaps) for one in answered)
     told = "   ".join(f"{_short(state)} {_telling(one)}" for state, one in readings)
     at = tick.astimezone().strftime("%H:%M:%S")

@@ -17,6 +17,7 @@ from typing import Any, Final
 from emdc import daemon
 from emdc.cli import cycles
 from emdc.cli.flags import DEBUG, takes
+from emdc.cli.foreground import foreground
 from emdc.cli.lookup import own_values
 from emdc.cli.run import address
 from emdc.cli.settings import start_log
@@ -28,6 +29,7 @@ from emdc.config.database import Database
 from emdc.config.table import Setting
 from emdc.errors import EmdcError
 from emdc.meters import library
+from emdc.system import listen
 from emdc.web.service import Service
 
 HOST: Final = "127.0.0.1"
@@ -49,7 +51,7 @@ def command(**given: Any) -> int:
     """
     own: dict[str, Any] = own_values(OWN, given)
     file = Path(own["db"]).absolute()
-    with simulated() as ports:
+    with foreground(), simulated() as ports:
         settings = Settings(
             database=Database(host=str(file)),
             http=Http(host=HOST, port=own["port"]),
@@ -100,10 +102,10 @@ async def _simulate(ready: "Future[Any]") -> None:
 
 def _listen(port: int) -> Any:
     try:
-        return daemon.listen(HOST, port)
+        return listen(HOST, port)
     except EmdcError:
         say(f"port {port} is taken, so the page is on a free one")
-        return daemon.listen(HOST, 0)
+        return listen(HOST, 0)
 
 
 async def _watch(service: Service, running: Sequence[Ticker], *, page: str, file: Path) -> None:

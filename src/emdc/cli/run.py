@@ -14,6 +14,7 @@ from emdc.collector.ticker import Ticker
 from emdc.config import Settings
 from emdc.config.hosts import is_loopback
 from emdc.config.table import CONFIG, SETTINGS
+from emdc.system import listen
 from emdc.web.service import Service
 
 log = logging.getLogger("emdc")
@@ -45,7 +46,7 @@ def command(**given: object) -> int:
     settings = load(given)
     config.check_meters(settings)
     config.check_bind(settings.http)
-    with daemon.listen(settings.http.host, settings.http.port) as listener:
+    with listen(settings.http.host, settings.http.port) as listener:
         daemon.run(settings, listener, watch=partial(announce, settings, listener))
     return 0
 

@@ -1,7 +1,6 @@
 """`emdc simulate`: a register map served as if it were a meter, for any Modbus TCP client."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from emdc.config.table import Setting
 from emdc.errors import ConfigError, EmdcError
 from emdc.meters.register_map import RegisterMap
 from emdc.synthetic.simulator import simulate
+from emdc.system import ending_signals
 
 MAP: Final = Setting("", "map", "text", None, "Register map: name or path of a spreadsheet")
 OWN: Final = (
@@ -81,7 +81,7 @@ async def serving(register_map: RegisterMap, place: Place) -> AsyncIterator[int]
 
 async def _serve(register_map: RegisterMap, place: Place) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving(register_map, place) as port:
         _introduce(register_map, place, port)

@@ -55,6 +55,7 @@ async def store(database: Database, visits: Sequence[Visit]) -> None:
     answered = [visit for visit in visits if visit.answered]
     if not answered:
         return
+    utc_now.check()
     recorder = Recorder(database, clock=utc_now)
     await recorder.start([visit.profile for visit in answered], utc_now(), scheduled=False)
     try:

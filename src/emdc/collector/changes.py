@@ -5,6 +5,7 @@ A meter that stays as it is stays unmentioned; what each tick gave is in the dat
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from emdc.reading import Gap, GapReason, MeterReading
 
@@ -16,27 +17,28 @@ class Changes:
 
     def __init__(self, held_by: Callable[[str], str]) -> None:
         self._held_by = held_by
-        self._silent: dict[str, GapReason] = {}
+        self._silent: dict[str, tuple[GapReason, datetime]] = {}
 
     async def write(self, readings: Sequence[MeterReading]) -> None:
         """Compare each meter with how it was."""
         for reading in readings:
-            if len(reading.gaps) == len(reading.metrics):
+            if not reading.answered:
                 self._fell_silent(reading)
             elif reading.meter in self._silent:
-                del self._silent[reading.meter]
-                log.info("meter answers again", extra={"meter": reading.meter})
+                _, since = self._silent.pop(reading.meter)
+                away_s = round((reading.read_at - since).total_seconds(), 1)
+                log.warning("meter answers again", extra={"meter": reading.meter, "away_s": away_s})
 
     async def write_gaps(self, gaps: Sequence[Gap]) -> None:
         """Ranges without a reading say nothing of the meter itself."""
 
     def _fell_silent(self, reading: MeterReading) -> None:
         reason = next(iter(reading.gaps.values()), "no metrics")
-        before = self._silent.get(reading.meter)
+        before, since = self._silent.get(reading.meter, ("", reading.read_at))
         # Not asking for a while is what follows from the reason before, not another one.
         if reason == before or (before and reason == "backoff_skipped"):
             return
-        self._silent[reading.meter] = reason
+        self._silent[reading.meter] = (reason, since)
         facts = {"meter": reading.meter, "reason": reason}
         if reason == "meter_held" and (holder := self._held_by(reading.meter)):
             facts["held_by"] = holder

@@ -9,8 +9,8 @@ sink or of this program ends the polling of a meter.
 
 import asyncio
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 RUN_AHEAD: Final = 8
 """Cycles of one call that may wait for the database; those that wait share a commit."""
+PATIENCE_S: Final = 10.0
+"""How long who asks for a reading waits for a database that takes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class CycleReport:
     duration_s: float
     meters: int
     failed: tuple[str, ...]
-    """Meters that gave no value at all."""
+    """Meters that did not answer."""
     values: int
     gaps: Mapping[GapReason, int]
     """Missing values by reason."""
@@ -45,6 +47,9 @@ class CycleReport:
 
 class Collector:
     """Reads the meters; the web asks it for cycles and single readings."""
+
+    clock_back = False
+    """The wall clock was set back: nothing is read until it has passed the last tick."""
 
     def __init__(
         self,
@@ -61,11 +66,15 @@ class Collector:
         self._all = {
             meter.name: want(topic.name for topic in meter.profile.topics) for meter in meters
         }
-        self._polling: set[str] = set()
+        self._polling: dict[str, datetime] = {}
+        """Meters that are being read on schedule → the tick."""
+        self._held: defaultdict[str, list[Gap]] = defaultdict(list)
+        """Gaps of later ticks of a meter that is being read; they wait for its reading."""
         self._idle: asyncio.Event | None = None
         """Set by the last reading under way; there is one while stopping."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._outbox: list[MeterReading] = []
+        self._lost: list[Gap] = []
         self._turn = asyncio.Lock()
         self._callers = 0
         self._reading: dict[tuple[str, str], asyncio.Task[MeterReading]] = {}
@@ -77,27 +86,30 @@ class Collector:
     ) -> bool:
         """Start reading what is due of one meter in this tick.
 
-        False when its last tick is not finished: the caller records that this one is lost.
+        False when its last tick is not finished: the caller says `lose` of this one.
         `until` is the loop time after which no retry starts.
         """
         if meter.name in self._polling:
             return False
-        self._polling.add(meter.name)
+        self._polling[meter.name] = tick
         try:
             meter.start(Poll(wanted, self._take, tick, scheduled=True, until=until))
         except BaseException:
-            self._polling.discard(meter.name)
+            del self._polling[meter.name]
             raise
         return True
 
-    async def write_gaps(self, gaps: Sequence[Gap]) -> None:
-        """Record ranges without readings; a database that is away does not stop the schedule."""
-        try:
-            await self._sink.write_gaps(gaps)
-        except StorageError as error:
-            log.warning("gaps not recorded", extra={"gaps": len(gaps), "error": str(error)})
-        except Exception:
-            log.exception("gaps not recorded", extra={"gaps": len(gaps)})
+    def lose(self, gaps: Sequence[Gap]) -> None:
+        """Record ticks that no reading will come for.
+
+        Those of a meter that is still being read are stored after its reading: whatever ends this
+        program in between, what is stored of a meter has no hole in front of its end.
+        """
+        for gap in gaps:
+            if gap.meter in self._polling:
+                self._held[gap.meter].append(gap)
+            else:
+                self._hand_over(gaps=[gap])
 
     async def stop(self, *, within_s: float = 2.0) -> None:
         """Let readings that are under way end, for `within_s` at most, and hand over the last."""
@@ -105,32 +117,41 @@ class Collector:
             self._idle = asyncio.Event()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), within_s)
+        for meter, tick in list(self._polling.items()):
+            del self._polling[meter]
+            stopped = Gap(meter, tick, tick + timedelta(microseconds=1), "daemon_stopped")
+            self.lose([stopped, *self._held.pop(meter, ())])
         await self._flush()
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _take(self, reading: MeterReading) -> None:
-        self._polling.discard(reading.meter)
+        if self._polling.pop(reading.meter, None) is None:
+            return  # given up by `stop`
         if self._idle is not None and not self._polling:
             self._idle.set()
-        if not self._outbox:
+        self._hand_over(reading, gaps=self._held.pop(reading.meter, ()))
+
+    def _hand_over(self, *readings: MeterReading, gaps: Sequence[Gap]) -> None:
+        if not (self._outbox or self._lost):
             # What ends in one turn of the loop is handed over together.
             asyncio.get_running_loop().call_soon(self._send)
-        self._outbox.append(reading)
+        self._outbox += readings
+        self._lost += gaps
 
     def _send(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._flush())
+        self._keep(asyncio.get_running_loop().create_task(self._flush()))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _flush(self) -> None:
         readings, self._outbox = self._outbox, []
-        try:
-            if readings:
-                await self._sink.write(readings)
-        except StorageError as error:
-            log.warning("readings lost", extra={"readings": len(readings), "error": str(error)})
-        except Exception:
-            log.exception("readings lost", extra={"readings": len(readings)})
+        gaps, self._lost = self._lost, []
+        if readings:
+            await _kept(self._sink.write(readings), "readings lost", len(readings))
+        if gaps:
+            await _kept(self._sink.write_gaps(gaps), "gaps not recorded", len(gaps))
 
     # When asked
 
@@ -170,8 +191,18 @@ class Collector:
 
     async def _read_and_store(self, meter: str, metric: str) -> MeterReading:
         reading = await self.meters[meter].read(frozenset({metric}))
-        await self._sink.write([reading])
+        await self._store([reading])
         return reading
+
+    async def _store(self, readings: Sequence[MeterReading]) -> None:
+        """Store, and wait for it as long as somebody who asks would; raises StorageError."""
+        writing = asyncio.ensure_future(self._sink.write(readings))
+        self._keep(writing)
+        done, _ = await asyncio.wait([writing], timeout=PATIENCE_S)
+        if not done:
+            writing.add_done_callback(lambda task: task.cancelled() or task.exception())
+            raise StorageError("what was read waits to be stored: the database takes nothing now")
+        await writing
 
     async def _cycles(self, iterations: int, wait_s: int) -> list[CycleReport]:
         """Cycles that are stored while the next ones are read, at most RUN_AHEAD of them."""
@@ -184,10 +215,13 @@ class Collector:
                 readings, report = await self._cycle()
                 if len(storing) == RUN_AHEAD:
                     await storing.popleft()
-                storing.append(asyncio.create_task(self._sink.write(readings)))
+                storing.append(asyncio.create_task(self._store(readings)))
                 reports.append(report)
         finally:
-            await asyncio.gather(*storing)
+            stored = await asyncio.gather(*storing, return_exceptions=True)
+        for problem in stored:
+            if problem is not None:
+                raise problem
         return reports
 
     async def _cycle(self) -> tuple[Sequence[MeterReading], CycleReport]:
@@ -216,10 +250,20 @@ def _report(started: datetime, ended: datetime, readings: Sequence[MeterReading]
         started,
         (ended - started) / timedelta(seconds=1),
         len(readings),
-        tuple(r.meter for r in readings if len(r.gaps) == len(r.metrics)),
+        tuple(r.meter for r in readings if not r.answered),
         due - gaps.total(),
         dict(gaps),
     )
+
+
+async def _kept(writing: Awaitable[None], event: str, count: int) -> None:
+    """Wait for a sink; that it fails is logged and ends nothing."""
+    try:
+        await writing
+    except StorageError as error:
+        log.warning(event, extra={"count": count, "error": str(error)})
+    except Exception:
+        log.exception(event, extra={"count": count})
 
 
 def gap(meter: str, from_: int, to: int, reason: GapReason) -> Gap:

@@ -28,11 +28,11 @@ class MeterState:
 
     profile: MeterProfile
     last_success: datetime | None = None
-    """UTC, when it last gave any value."""
+    """UTC, when it last answered."""
     last_error: GapReason | None = None
     last_error_at: datetime | None = None
     failures: int = 0
-    """Readings without any value since the last success."""
+    """Readings without an answer since the last success."""
     readings: int = 0
     gaps: int = 0
     """Values that were due and missing, since the start."""
@@ -52,7 +52,7 @@ class MeterState:
         self.newest[reading.metrics] = reading
         self.readings += 1
         self.gaps += len(reading.gaps)
-        if len(reading.gaps) < len(reading.metrics):
+        if reading.answered:
             self.last_success, self.failures = reading.read_at, 0
         else:
             self.failures += 1

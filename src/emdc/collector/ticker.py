@@ -51,8 +51,6 @@ class Ticker:
         self.schedule = schedule
         self.ticks = 0
         self.last_tick: datetime | None = None
-        self.clock_back = False
-        """The wall clock went back; nothing is read until it has passed the last slot."""
         self._meters = [(meter, intervals_us(meter.profile)) for meter in meters]
         self._collector = collector
         self._clock = clock
@@ -63,17 +61,17 @@ class Ticker:
     async def run(self) -> None:
         """Tick until cancelled. Goes on after the last tick when it is started again."""
         self._offset_us = self._wall_offset()
-        tick = await self._next(self._last)
+        tick = self._next(self._last)
         while True:
             await self._wait(tick)
-            resume = await self._next(tick - 1)
+            resume = self._next(tick - 1)
             if resume == tick:  # the wait was not too long
                 self._last = tick
-                await self._start(tick)
+                self._start(tick)
                 resume = self.schedule.after(tick)
             tick = resume
 
-    async def _next(self, tick: int) -> int:
+    def _next(self, tick: int) -> int:
         """The tick after `tick` that is not too late; those before it are lost."""
         stepped = self._wall_offset() - self._offset_us
         following, missed = self.schedule.next(tick, to_us(self._clock()), stepped_us=stepped)
@@ -81,17 +79,17 @@ class Ticker:
             log.warning("clock step", extra={"seconds": round(stepped / 1e6, 3)})
         self._offset_us += stepped
         if missed is not None:
-            await self._lose(missed)
+            self._lose(missed)
         self._last = following - 1
         return following
 
     async def _wait(self, tick: int) -> None:
         while (left := (tick - to_us(self._clock())) / 1e6) > 0:
-            self.clock_back = left > max(self.schedule.intervals_us) / 1e6 + 1
+            self._collector.clock_back = left > max(self.schedule.intervals_us) / 1e6 + 1
             await asyncio.sleep(min(left, LONGEST_NAP_S))
-        self.clock_back = False
+        self._collector.clock_back = False
 
-    async def _start(self, tick: int) -> None:
+    def _start(self, tick: int) -> None:
         moment = from_us(tick)
         due = self.schedule.due(tick)
         following = self.schedule.after(tick)
@@ -105,8 +103,7 @@ class Ticker:
         ]
         self.ticks += 1
         self.last_tick = moment
-        if lost:
-            await self._collector.write_gaps(lost)
+        self._collector.lose(lost)
 
     def _due_metrics(
         self, place: int, groups: Mapping[int, frozenset[str]], due: frozenset[int]
@@ -118,12 +115,12 @@ class Ticker:
             self._wanted[key] = found
         return found
 
-    async def _lose(self, missed: Missed) -> None:
+    def _lose(self, missed: Missed) -> None:
         log.warning(
             "ticks missed",
             extra={"reason": missed.reason, "from": str(from_us(missed.from_us))},
         )
-        await self._collector.write_gaps(
+        self._collector.lose(
             [
                 gap(meter.name, missed.from_us, missed.to_us, missed.reason)
                 for meter, _ in self._meters

@@ -65,7 +65,8 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_gap: int | None = None
     connect_delay: float = 0.0
     request_delay: float = 0.0
-    backoff_max: float = 30.0
+    backoff_max: float | None = None
+    """None: twice the interval, at least 1 and at most 30; 30 without a schedule."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -19,6 +19,7 @@ _URL: Final = re.compile(
     r"(?:/(?P<name>[^?#@]*))?(?:\?(?P<query>[^#@]*))?"
 )
 _ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HIDDEN: Final = re.compile(r"[?&][^=&]*(pass|pwd|secret|token)[^=&]*=", re.IGNORECASE)
 _SERVER: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 # "postgresql" alone means a different driver in different versions of SQLAlchemy.
 _DRIVERS: Final = {"postgresql": "postgresql+psycopg"}
@@ -64,6 +65,9 @@ class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 def check_server_host(host: str) -> None:
     """Raise ValueError when `host` is no host name or address of a database server."""
+    if "@" in host:
+        # Not shown: a password may stand before it.
+        raise ValueError("a user before the host, expected a host name or an address alone")
     if not _SERVER.fullmatch(host):
         raise ValueError(f"{host!r}, expected a host name or an address; a socket goes into db_url")
 
@@ -73,6 +77,8 @@ def check_url(url: str) -> None:
     kind, separator, _rest = url.partition("://")
     if not separator or not re.fullmatch(r"[a-z0-9+]+", kind):
         raise ValueError(f"no type of database in it, {_HINT}")
+    if _HIDDEN.search(url):
+        raise ValueError(f"a password behind the question mark, {_HINT}")
     known = [*DATABASE_TYPES, *_DRIVERS.values()]
     if kind not in known:
         raise ValueError(f"{kind!r} is no known type, expected one of {', '.join(known)}")

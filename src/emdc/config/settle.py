@@ -77,7 +77,10 @@ def _settle_url(given: dict[str, Given], notes: Notes) -> None:
 
 def _check_server(given: Mapping[str, Given], notes: Notes) -> None:
     kind, host = given.get("database.type"), given.get("database.host")
-    if host and kind and kind.value != "sqlite":
+    if host and "://" in str(host.value):
+        # Not shown: such an address may hold a password.
+        notes.fault(host.where, "a whole address, expected a host or a file; give it as db_url")
+    elif host and kind and kind.value != "sqlite":
         try:
             check_server_host(str(host.value))
         except ValueError as error:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from emdc.config.database import url_password
 from emdc.config.secret import Secret, exposure
 from emdc.config.table import CONFIG, SETTINGS, Setting
-from emdc.config.values import Read, check, from_text, shown
+from emdc.config.values import Read, check, from_text
 from emdc.errors import ConfigError
 
 FLAG, ENVIRONMENT, FILE, CREDENTIAL = range(4)
@@ -89,8 +89,11 @@ def from_environment(environment: Mapping[str, str], notes: Notes) -> dict[str, 
     rows = {name: setting for setting in SETTINGS for name in setting.names}
     known = {*rows, *CONFIG.names}
     for name in sorted(environment):
-        if name.startswith(("EMDC_", "UWSOLAR_")) and name not in known:
-            notes.fault(name, f"unknown variable{_meant_variable(name, known)}")
+        if name in known or not name.startswith(("EMDC_", "UWSOLAR_")):
+            continue
+        # Files of the old collector may hold names of its neighbours; ours are only ever meant so.
+        tell = notes.fault if name.startswith("EMDC_") else notes.warn
+        tell(name, f"unknown variable{_meant_variable(name, known)}")
     given: dict[str, Given] = {}
     for name, setting in rows.items():
         text = environment.get(name, "")
@@ -172,7 +175,9 @@ def _table(table: object, place: tuple[str, str], notes: Notes) -> dict[str, Giv
     rows = {s.field: s for s in SETTINGS if s.key == f"{prefix}{s.field}"}
     given: dict[str, Given] = {}
     if not isinstance(table, dict):
-        notes.fault(where, f"{shown(table)}, expected a table")
+        heading = "[[meters]]" if name == "meters" else f"[{name}]"
+        # The value is not shown: it may be what belongs into the table, such as a password.
+        notes.fault(where, f"no table, expected {heading} above its keys")
         return given
     for key, raw in table.items():
         at = f"{where}.{key}" if name else f"{where}: {key}"

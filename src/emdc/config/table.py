@@ -142,8 +142,9 @@ SETTINGS: Final = (
             "Seconds of rest after a connection is opened", 0, 60),
     Setting("meters.request_delay", "panel_request_delay", "number", 0.0,
             "Seconds of rest between two requests", 0, 60),
-    Setting("meters.backoff_max", "panel_backoff_max", "number", 30.0,
-            "Most seconds between two attempts to reach a meter that does not answer", 0.1, 3600),
+    Setting("meters.backoff_max", "panel_backoff_max", "number", None,
+            "Most seconds between two attempts to reach a meter that does not answer; by default "
+            "twice the interval, at least 1 and at most 30, and 30 without a schedule", 0.1, 3600),
 )
 # fmt: on
 

@@ -1,13 +1,15 @@
 """A WSGI application that passes each request on to the holder, over its Unix socket.
 
 It decides nothing about a request: tokens, methods and parameters are the daemon's. Its own answers
-are those of a proxy: 400 and 413 for a request that cannot be passed on, 503 when nobody answers.
+are that of /ping, which asks whether this worker lives, and those of a proxy: 400 and 413 for a
+request that cannot be passed on, 503 when nobody answers.
 """
 
 import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -29,6 +31,11 @@ ANSWER_S: Final = 60.0
 LARGEST_BODY: Final = 65536
 
 _SLOW: Final = ("/collect", "/metric")
+_ALIVE: Final = [
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", "0"),
+    ("Cache-Control", "no-store"),
+]
 _PIECE: Final = 65536
 _CONNECTION_ONLY: Final = frozenset(
     [
@@ -65,6 +72,8 @@ class Relay:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request as PEP 3333 says."""
+        if _is_ping(environ):
+            return self._alive(start_response)
         try:
             connection, response = self._answer(environ, _body(environ))
         except _Refused as refused:
@@ -79,6 +88,13 @@ class Relay:
             return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
         start_response(f"{response.status} {response.reason}", _answered(response))
         return _pieces(connection, response)
+
+    def _alive(self, start_response: StartResponse) -> Iterable[bytes]:
+        """200 without asking the holder; a keeper that was killed comes back by it."""
+        with suppress(EmdcError):
+            self._ensure()
+        start_response("200 OK", _ALIVE[:])
+        return []
 
     def _answer(self, environ: Environ, body: bytes) -> tuple[HTTPConnection, HTTPResponse]:
         """The beginning of the answer. What changes nothing is asked twice if cut off."""
@@ -146,6 +162,10 @@ class _Connection(HTTPConnection):
         except BaseException:
             self.sock.close()
             raise
+
+
+def _is_ping(environ: Environ) -> bool:
+    return environ.get("PATH_INFO") == "/ping" and environ["REQUEST_METHOD"] in {"GET", "HEAD"}
 
 
 def _send(connection: HTTPConnection, environ: Environ, body: bytes) -> None:

@@ -165,8 +165,7 @@ class Meter:
     def start(self, poll: Poll) -> None:
         """Read what the poll wants and call its `take` with the reading.
 
-        Never raises for what a meter does: what could not be read is None with a reason in the
-        reading's gaps.
+        Never raises for what a meter does: what could not be read is None with a reason in `gaps`.
         """
         poll.plan = found = self._plan(poll.wanted)
         poll.requests = found.requests
@@ -204,11 +203,7 @@ class Meter:
 
     def _retry(self, poll: Poll) -> bool:
         """Ask again later for what the link could not bring, if that is still allowed."""
-        failed = [
-            place
-            for place, answer in enumerate(poll.answers)
-            if isinstance(answer, LinkError) and answer.reason not in _FINAL
-        ]
+        failed = [place for place, answer in enumerate(poll.answers) if _may_pass(answer)]
         loop = asyncio.get_running_loop()
         again = loop.time() + self.settings.retry_wait_s
         if not failed or poll.retries == self.settings.retries or again >= poll.until:
@@ -220,7 +215,9 @@ class Meter:
     def _ask_again(self, poll: Poll, failed: Sequence[int]) -> None:
         def merge(second: Exchange) -> None:
             for place, answer in zip(failed, second.answers, strict=True):
-                poll.answers[place] = answer
+                # Not asked for a while says less than why it was not answered before.
+                if not isinstance(answer, LinkError) or answer.reason != "backoff_skipped":
+                    poll.answers[place] = answer
             self._answered(poll)
 
         requests = [poll.requests[place] for place in failed]
@@ -269,6 +266,13 @@ class Meter:
                 "read refused, split from now on",
                 extra={"meter": self.name, "reads": len(parts), "before": len(batches)},
             )
+
+
+def _may_pass(answer: object) -> bool:
+    """Whether asking again soon may help: the link failed, or the meter said busy (5, 6)."""
+    if isinstance(answer, ExceptionResponseError):
+        return answer.code in (5, 6)
+    return isinstance(answer, LinkError) and answer.reason not in _FINAL
 
 
 def _topic(metric: Metric, ratios: Ratios) -> Topic:

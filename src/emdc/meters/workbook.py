@@ -28,6 +28,8 @@ _UNSOLVED: Final = (
     "formula without a stored result: open the workbook in a spreadsheet program and save it, "
     "or write the number itself"
 )
+_NO_METRICS: Final = frozenset({settings.SHEET.casefold(), "sources"})
+"""Sheets about a map, which hold no metrics themselves."""
 _OUTSIDE_PARTS: Final = ("xl/externallinks/", "xl/connections", "xl/querytables/")
 
 
@@ -120,12 +122,19 @@ def _title(book: Workbook, wanted: str, findings: Findings) -> str:
         raise findings.error()
     if wanted not in book.sheetnames:
         present = ", ".join(repr(title) for title in book.sheetnames)
-        hint = nearest(wanted, book.sheetnames) if not alike else f" (did you mean {alike[0]!r}?)"
+        hint = _nearest(wanted, book.sheetnames)
         findings.fault("", f"no worksheet {wanted!r}, there are {present}{hint}")
         raise findings.error()
     if book[wanted].sheet_state != "visible":
         findings.warn(wanted, "the worksheet is hidden")
     return wanted
+
+
+def _nearest(wanted: str, titles: Sequence[str]) -> str:
+    """A hint at the worksheet that may be meant; one about the map never is."""
+    possible = [title for title in titles if _alike(title) not in _NO_METRICS]
+    alike = [title for title in possible if _alike(title) == _alike(wanted)]
+    return f" (did you mean {alike[0]!r}?)" if alike else nearest(wanted, possible)
 
 
 def _alike(title: str) -> str:

@@ -163,6 +163,8 @@ def _check_path(url: URL) -> None:
     path = Path(url.database or "")
     if path.is_dir():
         raise ConfigError(f"database {path}: is a directory, expected a file")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"database {path}: not a regular file, expected a file on a disk")
     if not path.parent.is_dir():
         raise ConfigError(
             f"database {path}: no directory {path.parent.absolute()}, create it first"

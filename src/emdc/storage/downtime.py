@@ -5,6 +5,7 @@ the first tick that will be read again. `registry` records them at start, `recor
 stop at the end.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -41,9 +42,14 @@ def open_schedules(connection: Connection) -> dict[int, list[OpenSchedule]]:
     return by_meter
 
 
-def record(connection: Connection, now: datetime) -> None:
-    """Insert one range for each scheduled meter whose ticks before `now` were not all answered."""
+def record(connection: Connection, now: datetime, others: Container[int] = ()) -> None:
+    """Insert one range for each scheduled meter whose ticks before `now` were not all answered.
+
+    The meters `others` are recorded by a process that runs, which answers for them.
+    """
     for meter_id, groups in open_schedules(connection).items():
+        if meter_id in others:
+            continue
         known = _known(connection, meter_id)
         start = min(
             first_tick(max(group.from_ts, known or group.from_ts), group.interval_s)

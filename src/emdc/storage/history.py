@@ -1,7 +1,8 @@
 """Stored readings as the rest of the program wants them.
 
 The daemon loads the last values at start; the first page draws the last hour. Both may run on any
-thread and read a few hundred rows per meter at most, found by key.
+thread and read a few hundred rows per meter, found by key; only for a meter that has long been
+mute the start looks further.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,10 @@ from emdc.storage.instants import from_text, to_text
 from emdc.storage.schema import meters, readings, topics
 
 _ROWS_BACK: Final = 300
-_POINTS: Final = 60
+_MUTE_ROWS_BACK: Final = 10_000
+"""How far to look for the last value of a meter that gave none in its newest readings."""
+_EMPTY: Final = ("[null]", "[]")
+"""What is left of `vals` without any value when each "null," is taken out."""
 _ALL_ROWS: Final = 600
 """A span with more rows than this is drawn from the first and last reading of each minute."""
 _MINUTE_CHARS: Final = 16
@@ -41,7 +45,8 @@ class _Meter:
 def latest_readings(engine: Engine, profiles: Sequence[MeterProfile]) -> list[MeterReading]:
     """The readings that hold the last value of each configured metric, oldest first.
 
-    Looks 300 readings of a meter back. Raises StorageError when the database fails.
+    Looks 300 readings of a meter back; when none of them has a value, another 300 from the newest
+    that has one among the meter's last 10,000. Raises StorageError when the database fails.
     """
     found: list[MeterReading] = []
     with connected(engine) as connection:
@@ -53,10 +58,11 @@ def latest_readings(engine: Engine, profiles: Sequence[MeterProfile]) -> list[Me
 
 
 def sparklines(engine: Engine, meter: str, since: datetime) -> dict[str, Points]:
-    """For each metric of a meter at most 60 values from `since` on, evenly over the time they span.
+    """For each metric of a meter its numbers from `since` on, in order of time.
 
-    Metrics without a number in that time are left out; an unknown meter has none. Raises
-    StorageError when the database fails.
+    Of more than 600 readings only the first and the last of each minute count. Metrics without a
+    number in that time are left out; an unknown meter has none. Raises StorageError when the
+    database fails.
     """
     with connected(engine) as connection:
         known = _meter(connection, meter)
@@ -78,6 +84,29 @@ def _meter(connection: Connection, name: str) -> _Meter | None:
 
 def _newest(connection: Connection, meter: _Meter, profile: MeterProfile) -> list[MeterReading]:
     """The meter's last readings, back to where each metric has a value."""
+    kept = _back_from(connection, meter, profile)
+    if any(value is not None for reading in kept for value in reading.values):
+        return kept
+    last = _last_with_a_value(connection, meter.meter_id)
+    return kept if last is None else kept + _back_from(connection, meter, profile, last)
+
+
+def _last_with_a_value(connection: Connection, meter_id: int) -> str | None:
+    """The tick of the meter's newest row with any value, within its newest 10,000."""
+    mine = readings.c.meter_id == meter_id
+    newest_first = select(readings.c.ts).where(mine).order_by(readings.c.ts.desc()).limit(1)
+    # Walks the key alone, and leaves the search below free to stop at the first row that it finds.
+    oldest = newest_first.offset(_MUTE_ROWS_BACK - 1).scalar_subquery()
+    # 15 ms for 10,000 arrays of 100 nulls, where GLOB '*[0-9"]*' takes 130 ms.
+    rest = func.replace(readings.c.vals, "null,", "")
+    query = newest_first.where(readings.c.ts >= func.coalesce(oldest, ""), rest.not_in(_EMPTY))
+    return connection.execute(query).scalar()
+
+
+def _back_from(
+    connection: Connection, meter: _Meter, profile: MeterProfile, last: str | None = None
+) -> list[MeterReading]:
+    """The reading at `last` (or the newest) and those before it that have a metric's last value."""
     texts = {topic.name for topic in profile.topics if topic.kind == "text"}
     wanted = {topic.name for topic in profile.topics}
     newest_first = (
@@ -86,6 +115,8 @@ def _newest(connection: Connection, meter: _Meter, profile: MeterProfile) -> lis
         .order_by(readings.c.ts.desc())
         .limit(_ROWS_BACK)
     )
+    if last is not None:
+        newest_first = newest_first.where(readings.c.ts <= last)
     kept: list[MeterReading] = []
     for row in connection.execute(newest_first):
         reading = _reading(meter, row, texts)
@@ -156,15 +187,4 @@ def _points(meter: _Meter, rows: Iterable[Row[Any]]) -> dict[str, Points]:
             number = _number(value)
             if isinstance(number, int | float) and slot in meter.metrics:
                 lines[meter.metrics[slot]].append((at, float(number)))
-    return {name: _thinned(points) for name, points in lines.items() if points}
-
-
-def _thinned(points: Points) -> Points:
-    """The first point of each sixtieth of the time from the first point to the last."""
-    first, width = points[0][0], (points[-1][0] - points[0][0]) / _POINTS
-    if len(points) <= _POINTS:
-        return points
-    chosen: dict[int, tuple[float, float]] = {}
-    for point in points[:-1]:
-        chosen.setdefault(int((point[0] - first) / width), point)
-    return list(chosen.values())
+    return {name: points for name, points in lines.items() if points}

@@ -1,7 +1,8 @@
 """What the database must know before readings come: meters, topics, settings, schedules, downtime.
 
-`register` runs once at start, in one transaction, with a few statements however many meters there
-are. Slots never change and are never given twice; a schedule never changes for ticks that are past.
+The recorder's start calls `claim` and then `owe`, each in a transaction of its own and with a few
+statements however many meters there are; `register` is both in one. Slots never change and are
+never given twice; a schedule never changes for ticks that are past.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from emdc.errors import ConfigError
 from emdc.reading import MeterProfile, Topic
 from emdc.storage import downtime
+from emdc.storage.claim import elsewhere
 from emdc.storage.instants import first_tick, to_text
 from emdc.storage.layout import MeterLayout
 from emdc.storage.schema import meta, meter_settings, meters, schedules, topics
@@ -67,8 +69,9 @@ def owe(
     scheduled: bool,
 ) -> dict[str, MeterLayout]:
     """Record what is due from `now` on, and why nothing came since the last run; see `register`."""
+    others = _others(connection, profiles, claimed.meter_ids)
     if scheduled:
-        downtime.record(connection, now)
+        downtime.record(connection, now, others)
     open_now = downtime.open_schedules(connection)
     layouts = {}
     for profile in profiles:
@@ -82,6 +85,8 @@ def owe(
         layouts[profile.name] = MeterLayout(profile.name, meter_id, mine, digits, ticks)
     if scheduled:
         for meter_id, before in open_now.items():
+            if meter_id in others:
+                continue
             _record_schedules(connection, meter_id, ({}, before), now)
     settings = {claimed.meter_ids[profile.name]: profile.settings for profile in profiles}
     _record_settings(connection, settings, now)
@@ -99,6 +104,14 @@ def _meter_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
         connection.execute(insert(meters), [{"name": name} for name in missing])
         known = {row.name: row.meter_id for row in connection.execute(query)}
     return known
+
+
+def _others(
+    connection: Connection, profiles: Sequence[MeterProfile], known: Mapping[str, int]
+) -> frozenset[int]:
+    """Meters that other processes record into this file: what is owed of them is their affair."""
+    names = known.keys() - {profile.name for profile in profiles}
+    return frozenset(known[name] for name in elsewhere(connection, names))
 
 
 class _Topics:

@@ -30,6 +30,9 @@ Entry = MeterReading | Gap
 # Refusals of one row, whatever its neighbours: constraints, triggers, too long a text.
 _REFUSALS: Final = (IntegrityError, DataError)
 
+_SHOWN_CHARS: Final = 200
+"""Of a row's values in the log: a meter may have thousands."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -48,7 +51,8 @@ class Outcome:
 class Store:
     """The one writing connection.
 
-    `meters` is what `registry.register` gave. A database in memory keeps `memory_limit` readings.
+    `meters` are the layouts that `registry.owe` gave, by meter. A database in memory keeps
+    `memory_limit` readings.
     """
 
     def __init__(
@@ -165,7 +169,8 @@ class Store:
             outcome.stored += self._insert_later(connection, row)
             return
         outcome.conflicts += 1
-        facts = {"meter_id": row.meter_id, "ts": row.ts, "kept": found.vals, "new": row.vals}
+        kept, new = found.vals[:_SHOWN_CHARS], row.vals[:_SHOWN_CHARS]
+        facts = {"meter_id": row.meter_id, "tick": row.ts, "kept": kept, "new": new}
         log.warning("reading differs from the stored one", extra=facts)
 
     def _insert_later(self, connection: Connection, row: ReadingRow) -> int:

@@ -129,7 +129,8 @@ async def _read(service: Service, named: Named) -> LatestValue:
     reading = await service.collector.read_now(named.meter, name)
     value = reading.values[reading.metrics.index(name)] if name in reading.metrics else None
     if value is None:
-        reason = reading.gaps.get(name, "no answer")
+        state = service.collector.latest.meters[named.meter]
+        reason = _cause(state, reading.gaps.get(name, "no answer"))
         raise refuse(meter_status(reason), f"{named.full} could not be read: {reason}")
     return LatestValue(value, reading.tick, reading.read_at)
 
@@ -139,10 +140,15 @@ def missing_reason(state: MeterState, metric: str) -> str | None:
     readings = [reading for reading in state.newest.values() if metric in reading.metrics]
     newest: MeterReading | None = max(readings, key=lambda each: each.read_at, default=None)
     if newest is not None and (reason := newest.gaps.get(metric)):
-        return reason
+        return _cause(state, reason)
     if state.last_error_at and (newest is None or state.last_error_at > newest.read_at):
         return state.last_error
     return None
+
+
+def _cause(state: MeterState, reason: str) -> str:
+    """The reason itself, or the one for which the meter is not asked for a while."""
+    return (state.last_error or reason) if reason == "backoff_skipped" else reason
 
 
 def age_s(now: datetime, then: datetime) -> float:

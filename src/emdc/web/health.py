@@ -14,6 +14,7 @@ import msgspec
 from litestar import Response
 
 from emdc.collector.latest import MeterState
+from emdc.web.advice import REFUSED, advice
 from emdc.web.api import age_s
 from emdc.web.exchange import Ask, json_response
 from emdc.web.service import Service, StorageStatus
@@ -97,13 +98,18 @@ def report(service: Service) -> Health:
     meters = [meter_health(state, now) for state in states]
     storage, schedule = service.storage(), _schedule(states)
     stalled = _stalled(schedule, service.started, now)
+    if service.collector.clock_back:
+        stalled.append(
+            "the clock of this computer was set back: nothing is read until it has passed the last "
+            "tick again; check the time"
+        )
     return Health(
         ok=storage.ok and not stalled,
         degraded=any(meter.state in {"down", "late"} for meter in meters),
         version=service.version,
         started=service.started,
         uptime_s=age_s(now, service.started),
-        problems=[*_storage_problems(storage), *stalled, *_meter_problems(meters)],
+        problems=[*_storage_problems(storage), *stalled, *_meter_problems(states, meters)],
         schedule=schedule,
         database=_database(storage),
         totals=_totals(states, meters),
@@ -175,7 +181,7 @@ def _storage_problems(storage: StorageStatus) -> list[str]:
     if storage.in_memory:
         found.append(
             "samples are kept in memory only and are lost when the program ends: start it with "
-            "--db_host=emdc.sqlite to keep them in that file"
+            "--db_host=emdc.db to keep them in that file"
         )
     if not storage.ok:
         found.append(
@@ -187,20 +193,50 @@ def _storage_problems(storage: StorageStatus) -> list[str]:
             f"{storage.dropped} readings were lost because the database was too slow or away "
             "for too long"
         )
+    if storage.conflicts:
+        found.append(
+            f"{storage.conflicts} readings were left out because the database had others of the "
+            "same meter and time: see that no second program records these meters there"
+        )
     return found
 
 
-def _meter_problems(meters: Iterable[MeterHealth]) -> list[str]:
-    found = []
-    for state, mend in (
-        ("down", "see that it has power, and that host, port and unit are right"),
-        ("late", "its readings come later than its interval allows"),
-    ):
-        names = [meter.name for meter in meters if meter.state == state]
-        if names:
-            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            found.append(f"{state}: {', '.join(names[:_MOST_NAMED])}{more}: {mend}")
-    return found
+def _meter_problems(states: Iterable[MeterState], meters: Iterable[MeterHealth]) -> list[str]:
+    """One sentence for each kind of trouble, with the names of the meters that have it."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for state, meter in zip(states, meters, strict=True):
+        trouble = _trouble(state, meter)
+        if trouble is not None:
+            names.setdefault(trouble, []).append(meter.name)
+    return [f"{kind}: {_listed(names[kind, mend])}: {mend}" for kind, mend in sorted(names)]
+
+
+def _trouble(state: MeterState, meter: MeterHealth) -> tuple[str, str] | None:
+    """What to call the trouble of one meter, and what to do; None when it has none."""
+    if meter.state == "down":
+        reason = meter.last_error or ""
+        kind = "held" if reason == "meter_held" else "refused" if reason in REFUSED else "down"
+        return kind, advice(reason)
+    if meter.state == "late":
+        return "late", "its readings come later than its interval allows"
+    if refusal := _refusal(state):
+        return "refused", advice(refusal)
+    return None
+
+
+def _refusal(state: MeterState) -> str | None:
+    """The exception with which a meter answers that is up; None when there is none."""
+    for reading in state.newest.values():
+        owed = reading.scheduled or state.profile.interval_s is None
+        for reason in reading.gaps.values() if owed else ():
+            if reason in REFUSED:
+                return reason
+    return None
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _database(storage: StorageStatus) -> Database:

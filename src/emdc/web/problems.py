@@ -1,7 +1,7 @@
 """Errors as answers: problem+json, or one plain sentence where the old collector gave text.
 
-Every error of the program that a request can meet is a MeterError or in STATUS; anything else is
-a fault of this program: logged with its trace, and answered without one.
+Every error of the program that a request can meet is in STATUS; anything else is a fault of this
+program: logged with its trace, and answered without one.
 Source of the form: RFC 9457.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from emdc.errors import BusyError, EmdcError, MeterError, StorageError
+from emdc.errors import BusyError, EmdcError, StorageError
 from emdc.web.exchange import wants_json
 
 log = logging.getLogger("emdc.web")
@@ -82,8 +82,6 @@ def _say(error: Exception) -> tuple[int, str]:
         status = error.status_code
         default = HTTPStatus(status).phrase
         return status, error.detail if error.detail != default else _WORDS.get(status, default)
-    if isinstance(error, MeterError):
-        return meter_status(error.reason), str(error)
     for kind, status in STATUS:
         if isinstance(error, kind):
             return status, str(error) or HTTPStatus(status).phrase

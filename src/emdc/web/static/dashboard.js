@@ -100,10 +100,16 @@ function showState(node, state) {
   node.dataset.state = state;
 }
 
+// Long names break after an underscore, so that their ends, which tell them apart, stay in sight.
+function breakable(node, name) {
+  for (const part of name.split(/(?<=_)/)) node.append(part, document.createElement("wbr"));
+  return node;
+}
+
 function makeRow(metric) {
   const row = {
     root: element("li"),
-    name: element("span", "name", metric.metric),
+    name: breakable(element("span", "name"), metric.metric),
     spark: sparkline(),
     reason: element("span", "reason"),
     value: element("span", "value"),
@@ -130,7 +136,8 @@ function showMetric(card, metric, meter, now) {
   put(row.value, known ? show(metric.value, metric.whole) : "\u2014");
   const age = known ? `, ${since((now - Date.parse(metric.read_at)) / 1000)}` : "";
   row.value.title = known ? `${metric.value} ${metric.unit}${age}` : reason;
-  put(row.reason, spaced(reason));
+  // When the whole meter is silent, the line above its values says why.
+  put(row.reason, meter.state === "down" ? "" : spaced(reason));
   row.reason.title = spaced(reason);
   row.reason.hidden = !reason;
   row.spark.toggleAttribute("hidden", Boolean(reason));
@@ -161,7 +168,7 @@ function showAll() {
   const counts = ORDER.filter((state) => health.totals[state])
     .reverse()
     .map((state) => `${health.totals[state]} ${WORDS[state]}`);
-  put(place("summary"), `${health.version} \u00b7 ${health.meters.length} meters: ${counts.join(", ")}`);
+  put(place("summary"), `${health.version} \u00b7 ${health.meters.length} ${health.meters.length === 1 ? "meter" : "meters"}: ${counts.join(", ")}`);
   put(place("updated"), `updated ${clock(answered)}`);
 }
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench import block, rig
@@ -25,7 +26,11 @@ from bench.rig import Result, at_least, at_most
 METERS = 1000
 ROUNDS = 5
 SIDES = ("emdc", "pymodbus", "libmodbus")
-EXTRA_SIDES = ("emdc uvloop", "pymodbus struct", "libmodbus one by one")
+EXTRA_SIDES = (
+    *(["emdc uvloop"] if find_spec("uvloop") else []),
+    "pymodbus struct",
+    "libmodbus one by one",
+)
 
 
 @dataclass(frozen=True)

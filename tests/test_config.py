@@ -230,6 +230,16 @@ def test_names_that_a_database_could_take_for_one_are_refused(twin: str, toml: P
     assert "expected another name than that of meters[1]" in text
 
 
+def test_meters_that_share_a_connection_are_told_whose_settings_hold(toml: Path) -> None:
+    other = METER.replace("UW/a", "UW/b").replace("10.0.0.1", "10.0.0.2")
+    shared = METER.replace("UW/a", "UW/c") + "unit = 2\nrequest_delay = 0.5\n"
+    toml.write_text("\n".join(f"[[meters]]\n{meter}" for meter in (METER, other, shared)))
+    assert settings(file=toml).warnings == (
+        "emdc.toml: meters[3].request_delay: differs from that of meters[1], which is behind the "
+        "same host and port: they share one connection, and meters[1] decides",
+    )
+
+
 def test_flags_of_a_meter_do_not_go_with_meters_of_the_file(toml: Path) -> None:
     toml.write_text("[[meters]]\n" + METER)
     text = fault(PANEL, file=toml)

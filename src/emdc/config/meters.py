@@ -14,6 +14,8 @@ from emdc.config.values import Read
 
 MOST_METERS: Final = 10_000
 REQUIRED: Final = ("name", "host", "map")
+OF_CONNECTION: Final = ("connect_timeout", "connect_delay", "request_delay", "backoff_max")
+"""Settings of the one connection that all meters behind a host and port share."""
 
 
 def described_meters(
@@ -36,6 +38,7 @@ def described_meters(
         for name, meter in zip(file.names, file.meters, strict=True)
     ]
     _check_names(file.names, found, notes)
+    _check_connections(file.names, found, notes)
     if panel:
         found.append(_fields(panel, {s.key: [f"--{s.flag}", *s.names] for s in PANEL}, notes))
     return found
@@ -84,3 +87,18 @@ def _check_names(places: list[str], meters: list[dict[str, Any]], notes: Notes) 
                 f"{place}.name", f"{name!r}, expected another name than that of {first[twin]}"
             )
         first.setdefault(twin, place.rpartition(": ")[2])
+
+
+def _check_connections(places: list[str], meters: list[dict[str, Any]], notes: Notes) -> None:
+    """Meters behind one host and port share a connection, which cannot have two settings."""
+    first: dict[tuple[str, int], tuple[str, dict[str, Any]]] = {}
+    for place, fields in zip(places, meters, strict=True):
+        address = (str(fields.get("host", "")).lower(), fields.get("port", 502))
+        before, settings = first.setdefault(address, (place.rpartition(": ")[2], fields))
+        for name in OF_CONNECTION:
+            if fields.get(name) != settings.get(name):
+                notes.warn(
+                    f"{place}.{name}",
+                    f"differs from that of {before}, which is behind the same host and port: "
+                    f"they share one connection, and {before} decides",
+                )

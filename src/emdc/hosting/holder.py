@@ -34,23 +34,23 @@ _AS_JSON: Final = {"auto": None, "text": False, "json": True}
 def serve(path: Path, environment: Mapping[str, str]) -> None:
     """Run the daemon on a socket at `path` until SIGTERM, however often its start must be tried."""
     logs.configure("WARNING")
-    while True:
-        reason = attempt(path, environment)
-        if reason is None:
-            return
-        with listen(path) as listener:
-            apologise(listener, f"the collector does not run: {reason}", RETRY_S)
+    # One listener over all attempts: who has come during one that fails is told why, not cut off.
+    listener = listen(path)
+    while (reason := attempt(listener, environment)) is not None:
+        if listener.fileno() < 0:  # the server had begun and closed it
+            listener = listen(path)
+        apologise(listener, f"the collector does not run: {reason}", RETRY_S)
+    listener.close()
 
 
-def attempt(path: Path, environment: Mapping[str, str]) -> str | None:
+def attempt(listener: socket.socket, environment: Mapping[str, str]) -> str | None:
     """Why the daemon does not run, as clients may know it; None when it was told to end."""
     guarded, mask = True, logs.Mask(())
     try:
         settings = meeting.settings(environment)
         guarded, mask = settings.http.token is not None, logs.Mask(settings.secrets())
         _start_log(settings)
-        with listen(path) as listener:
-            daemon.run(settings, listener)
+        daemon.run(settings, listener)
     except EmdcError as error:
         log.error("cannot start", extra={"reason": str(error), "retry_in_s": RETRY_S})
         # Whoever asks has not shown the token yet.

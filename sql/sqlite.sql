@@ -1,4 +1,4 @@
--- EMDC's schema for SQLite. Generated: python -m emdc.storage.schema > sql/sqlite.sql
+-- EMDC's schema for SQLite. Generated: python -m emdc.storage.ddl sqlite > sql/sqlite.sql
 -- Use: sqlite3 emdc.db < sql/sqlite.sql
 BEGIN;
 CREATE TABLE alembic_version (
@@ -67,7 +67,6 @@ CREATE TABLE schedules (
 INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('data_table', 'data', '');
 INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('meta_table', 'meta', '');
 INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('topics_table', 'topics', '');
-INSERT INTO alembic_version (version_num) VALUES ('7c1d5e90a2f4');
 CREATE VIEW data AS
 SELECT r.ts AS ts, t.topic_id AS topic_id,
   CASE typeof(r.vals ->> t.slot) WHEN 'text' THEN r.vals ->> t.slot ELSE r.vals -> t.slot END AS value_string
@@ -90,4 +89,5 @@ FROM topics AS t CROSS JOIN readings AS r ON r.meter_id = t.meter_id AND r.ts = 
     SELECT n.ts, n.vals FROM readings AS n WHERE n.meter_id = t.meter_id
     ORDER BY n.ts DESC LIMIT 10000) AS b
   WHERE b.vals ->> t.slot IS NOT NULL LIMIT 1);
+INSERT INTO alembic_version (version_num) VALUES ('7c1d5e90a2f4');
 COMMIT;

@@ -16,7 +16,7 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,16 +31,19 @@ from emdc.collector.latest import Latest
 from emdc.collector.sinks import FanOut
 from emdc.collector.ticker import Ticker, tickers
 from emdc.config import MeterSettings, Settings, check_meters
+from emdc.errors import StorageError
 from emdc.meters import library
 from emdc.meters import meter as meters
 from emdc.meters.register_map import RegisterMap
 from emdc.meters.words import Ratios
 from emdc.modbus.link import LinkSettings
 from emdc.modbus.links import Links
-from emdc.storage import database, history, migrate
+from emdc.reading import MeterProfile, MeterReading
+from emdc.storage import history
 from emdc.storage.claim import claimed
 from emdc.storage.database import Database
 from emdc.storage.recorder import Recorder
+from emdc.stores import Stores, open_stores
 from emdc.system import allow_connections, ending_signals
 from emdc.web import app
 from emdc.web.service import Points, Service
@@ -48,6 +51,8 @@ from emdc.web.service import Points, Service
 log = logging.getLogger(__name__)
 
 SPARKLINE = timedelta(hours=1)
+LOADING_S: Final = 15.0
+"""How long the start waits for the last values; without them the page begins empty."""
 LONGEST_PAUSE_S: Final = 30.0
 """Between two attempts to reach a meter, unless a setting says otherwise."""
 
@@ -82,17 +87,6 @@ def plan(settings: Settings) -> Plant:
     return Plant(settings, tuple(loaded[m.map, m.worksheet] for m in settings.meters))
 
 
-def open_database(settings: Settings) -> Database:
-    """The database, at this version's schema. Raises StorageError that says what to run."""
-    engine = database.open_engine(settings.database_url(), pool_size=settings.database.pool_size)
-    try:
-        migrate.prepare(engine)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
 def open_links(holder: str) -> Links:
     """The connections to meters, none made yet; `holder` is what other processes are told."""
     return Links(jitter=random.SystemRandom().random, holder=lambda: holder)
@@ -114,7 +108,7 @@ def open_meters(plant: Plant, links: Links) -> list[meters.Meter]:
 
 @asynccontextmanager
 async def collecting(
-    plant: Plant, engine: Database, *, holder: str
+    plant: Plant, stores: Stores, *, holder: str
 ) -> AsyncIterator[tuple[Service, list[Ticker]]]:
     """Links, meters, collector and recorder at work, schedules running, until the block ends.
 
@@ -123,9 +117,9 @@ async def collecting(
     links = open_links(holder)
     opened = open_meters(plant, links)
     profiles = [meter.profile for meter in opened]
-    recorder = Recorder(engine, clock=utc_now)
+    recorder = Recorder(stores.engine, clock=utc_now, spool=stores.spool)
     latest = Latest(profiles)
-    latest.load(await asyncio.to_thread(history.latest_readings, engine, profiles))
+    latest.load(await _last_readings(stores.engine, profiles))
     begin = await recorder.start(profiles)
     holders = {meter.name: meter.link.dial for meter in opened}
     changes = Changes(lambda name: holders[name].held_by)
@@ -135,7 +129,7 @@ async def collecting(
     service = Service(
         collector=collector,
         storage=recorder.status,
-        sparklines=partial(_sparklines, engine),
+        sparklines=partial(_sparklines, stores.engine),
         clock=utc_now,
         started=utc_now(),
         token=plant.settings.http.token.reveal() if plant.settings.http.token else None,
@@ -165,12 +159,10 @@ def run(settings: Settings, listener: socket.socket, *, watch: Watch = _watch_no
     utc_now.check()
     allow_connections(len(settings.meters))
     plant = plan(settings)
-    engine = open_database(settings)
-    try:
-        with claimed(engine, (meter.name for meter in settings.meters)):
-            asyncio.run(_run(plant, engine, listener, watch))
-    finally:
-        engine.dispose()
+    with ExitStack() as stack:
+        stores = stack.enter_context(open_stores(settings, clock=utc_now))
+        stack.enter_context(claimed(stores.engine, (meter.name for meter in settings.meters)))
+        asyncio.run(_run(plant, stores, listener, watch))
 
 
 def calm_garbage_collection() -> None:
@@ -191,11 +183,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _run(plant: Plant, engine: Database, listener: socket.socket, watch: Watch) -> None:
+async def _run(plant: Plant, stores: Stores, listener: socket.socket, watch: Watch) -> None:
     stop = asyncio.Event()
     for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with collecting(plant, engine, holder=_holder(listener)) as (service, running):
+    async with collecting(plant, stores, holder=_holder(listener)) as (service, running):
         server = _Server(_uvicorn_config(service))
         serving = asyncio.create_task(server.serve([listener]))
         watching = asyncio.create_task(watch(service, running))
@@ -231,6 +223,18 @@ async def _forever(ticker: Ticker) -> None:
         except Exception:
             log.exception("the schedule failed and starts anew")
             await asyncio.sleep(1)
+
+
+async def _last_readings(
+    engine: Database, profiles: Sequence[MeterProfile]
+) -> Sequence[MeterReading]:
+    """What the database has of the last run; nothing while it is away or new."""
+    loading = asyncio.to_thread(history.latest_readings, engine, profiles)
+    try:
+        return await asyncio.wait_for(loading, LOADING_S)
+    except (StorageError, TimeoutError) as error:
+        log.info("no last values", extra={"error": str(error)})
+        return []
 
 
 async def _sparklines(engine: Database, meter: str) -> Points:

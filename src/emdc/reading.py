@@ -37,6 +37,9 @@ GAP_REASONS: Final = frozenset(
         "overrun",  # the tick before was not finished
         "backoff_skipped",  # the meter failed before and is asked again later
         "queue_full",  # the database took nothing for too long
+        "spool_overflow",  # the database took nothing, and the spool for its readings was full
+        "poison_row",  # the database refuses this row for good: set aside, see docs
+        "retention",  # deleted by emdc retention
         "clock_step",
         "clock_back",
         "daemon_stopped",

@@ -3,7 +3,8 @@ import json
 import logging
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from emdc.cli.settings import start_log
 from emdc.config import Http, MeterSettings, Settings
 from emdc.config.database import Database
 from emdc.config.secret import Secret
+from emdc.storage.tally import StorageStatus
 from emdc.web.service import Service
 
 
@@ -39,7 +41,10 @@ def settings(*intervals: float | None, db: str = "emdc.db", http: Http | None = 
     return Settings(meters=meters, database=database, http=http or Http())
 
 
-def announced(given: Settings) -> dict[str, str]:
+WRITES = StorageStatus("sqlite:///emdc.db", in_memory=False, ok=True)
+
+
+def announced(given: Settings, storage: StorageStatus = WRITES) -> dict[str, str]:
     """The facts of the line that is logged at the start."""
     seen: list[logging.LogRecord] = []
 
@@ -50,7 +55,7 @@ def announced(given: Settings) -> dict[str, str]:
     handler = Handler()
     logging.getLogger().addHandler(handler)
     try:
-        service = cast("Service", None)
+        service = cast("Service", SimpleNamespace(storage=lambda: storage))
         asyncio.run(announce(given, listening("127.0.0.1", 8080), service, ()))
     finally:
         logging.getLogger().removeHandler(handler)
@@ -95,6 +100,12 @@ def test_the_start_says_where_readings_go_without_a_password() -> None:
     assert "hidden" not in str(announced(settings(1.0)))
 
 
+def test_database_that_is_away_is_told_at_the_start_with_the_spool() -> None:
+    away = replace(WRITES, ok=False, last_error="connection refused", spool_path="/x/spool.db")
+    said = announced(settings(1.0), away)["readings"]
+    assert said == "to /x/spool.db until sqlite:///emdc.db takes them: connection refused"
+
+
 def test_the_start_says_that_memory_keeps_nothing() -> None:
     said = announced(settings(1.0, db=":memory:"))["readings"]
     assert "lost when the program ends" in said
@@ -116,7 +127,14 @@ def test_the_start_says_who_can_reach_the_page(http: Http, said: str) -> None:
 def test_the_start_is_logged_at_any_level(capsys: pytest.CaptureFixture[str]) -> None:
     given = settings(1.0)
     start_log(given)
-    asyncio.run(announce(given, listening("127.0.0.1", 8080), cast("Service", None), ()))
+    asyncio.run(
+        announce(
+            given,
+            listening("127.0.0.1", 8080),
+            cast("Service", SimpleNamespace(storage=lambda: WRITES)),
+            (),
+        )
+    )
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["page"]) == ("started", "http://127.0.0.1:8080/")
 
@@ -126,7 +144,14 @@ def test_on_a_terminal_the_start_is_text(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     given = settings(1.0, db=":memory:")
-    asyncio.run(announce(given, listening("127.0.0.1", 8080), cast("Service", None), ()))
+    asyncio.run(
+        announce(
+            given,
+            listening("127.0.0.1", 8080),
+            cast("Service", SimpleNamespace(storage=lambda: WRITES)),
+            (),
+        )
+    )
     printed = capsys.readouterr().out
     assert "http://127.0.0.1:8080/" in printed
     assert "lost when the program ends" in printed

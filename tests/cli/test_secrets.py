@@ -12,7 +12,7 @@ import pytest
 
 from emdc.cli import execute
 from emdc.cli.demo import simulated
-from tests.program import PATIENCE_S, Program, emdc, meter_flags
+from tests.program import PATIENCE_S, Program, daemon, emdc, free_port, meter_flags
 
 CANARY = "canary-4711"
 PASSWORD = f"p@:/%#?&={CANARY}"
@@ -100,7 +100,7 @@ TOML = {
     "no table": f"http = '{CANARY}'\n",
     "no text": f"[http]\ntoken = ['{CANARY}']\n",
     "lines": f"[http]\ntoken = '''{CANARY}\nx'''\n",
-    "url": f"[database]\nurl = 'mysql+pymysql://me:{CANARY}@db/x'\n",
+    "url": f"[database]\nurl = 'mysql+pymysql://me:{CANARY}@db/'\n",
 }
 
 
@@ -119,7 +119,7 @@ def test_a_file_with_a_fault_is_named_without_its_secrets(
     "flag",
     [
         f"--db_pasword={CANARY}",
-        f"--db_url=mysql+pymysql://me:{CANARY}@db/x",
+        f"--db_url=mysql+pymysql://me:{CANARY}@db/",
         f"--db_url=mysql+pymysql://me:a@{CANARY}@db/x",
         f"--db_url=postgresql://me@db/x?password={CANARY}",
         f"--db_url=oracle://me:{CANARY}@db/x",
@@ -148,13 +148,30 @@ def test_a_server_with_a_password_in_it_is_told_without_it(
     assert "--db_host: " in printed
 
 
-@pytest.mark.parametrize("command", ["run", "collect", "migrate"])
+@pytest.mark.parametrize("command", ["collect", "migrate"])
 def test_every_command_on_a_database_masks_its_address(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("EMDC_DB_URL", f"mysql+pymysql://me:{quote(PASSWORD, safe='')}@db/x")
-    meter = () if command == "migrate" else meter_flags(1)
-    assert execute([command, *meter, "--debug"]) == 2
+    monkeypatch.setenv("EMDC_DB_URL", away())
+    flags = () if command == "migrate" else meter_flags(port)
+    assert execute([command, *flags, "--debug"]) == 1
     printed = capsys.readouterr()
     assert CANARY not in printed.out + printed.err
-    assert "mysql+pymysql://me:***@db/x" in printed.err
+    assert "mysql+pymysql://me:***@127.0.0.1:" in printed.err
+
+
+def test_daemon_whose_database_is_away_masks_its_address(tmp_path: Path) -> None:
+    flags = meter_flags(1, f"--db_spool={tmp_path / 'spool.db'}", "--debug")
+    environment = {"EMDC_DB_URL": away()}
+    with daemon(*flags, folder=tmp_path, environment=environment) as program:
+        assert "mysql+pymysql://me:***@127.0.0.1:" in program.started["readings"]
+        health = program.ask("GET", "/health")[1]
+        code, out, err = program.end(signal.SIGTERM)
+    assert code == 0
+    assert CANARY not in health + out + err + str(program.started)
+    assert "mysql+pymysql://me:***@127.0.0.1:" in health
+
+
+def away() -> str:
+    """A server that nobody runs, with a password in its address."""
+    return f"mysql+pymysql://me:{quote(PASSWORD, safe='')}@127.0.0.1:{free_port()}/x"

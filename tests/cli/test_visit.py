@@ -7,10 +7,10 @@ import pytest
 
 from emdc.cli import visit
 from emdc.cli.visit import Visit
-from emdc.daemon import open_database
 from emdc.reading import MeterProfile, MeterReading, Topic
 from emdc.storage.database import Database, connected
 from emdc.storage.recorder import Recorder
+from emdc.stores import open_database
 from tests.settings import settings_for
 
 NOW = datetime(2031, 5, 4, 12, 0, 0, tzinfo=UTC)

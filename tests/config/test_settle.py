@@ -150,3 +150,16 @@ def test_the_settings_name_what_a_log_must_mask() -> None:
 def test_a_token_is_visible_ascii_and_long() -> None:
     assert "expected neither in a token" in fault({}, {"EMDC_HTTP_TOKEN": "a b"})
     assert "short token" in settings({}, {"EMDC_HTTP_TOKEN": "abc"}).warnings[0]
+
+
+def test_authority_and_spool_can_be_given_in_each_way_and_beside_a_url(toml: Path) -> None:
+    values = {"tls_ca": Path("/etc/ca.pem"), "spool": Path("wait.db"), "spool_mb": 5}
+    flags = {f"db_{name}": str(value) for name, value in values.items()}
+    toml.write_text('[database]\ntls_ca = "/etc/ca.pem"\nspool = "wait.db"\nspool_mb = 5\n')
+    for got in (
+        settings(flags | {"db_url": "postgresql://me@db/x"}),
+        settings({}, {f"EMDC_{flag.upper()}": value for flag, value in flags.items()}),
+        settings(file=toml),
+    ):
+        assert {name: getattr(got.database, name) for name in values} == values
+        assert got.warnings == ()

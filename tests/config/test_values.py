@@ -26,6 +26,8 @@ ANONYMOUS = ROWS["http.allow_anonymous"]
         (ANONYMOUS, "0", False),
         (ROWS["log_level"], "info", "INFO"),
         (ROWS["maps_dir"], "/etc/maps", Path("/etc/maps")),
+        (ROWS["database.tls_ca"], "/etc/ca.pem", Path("/etc/ca.pem")),
+        (ROWS["database.spool_mb"], "1000000", 1_000_000),
         (ROWS["http.token"], " a b ", Secret(" a b ")),
     ],
 )
@@ -55,6 +57,8 @@ def test_text_becomes_the_value_that_it_spells(setting: Setting, text: str, valu
         (ANONYMOUS, "maybe", "'maybe', expected true or false"),
         (ROWS["log_level"], "LOUD", "'LOUD', expected one of DEBUG, INFO"),
         (ROWS["database.type"], "oracle", "expected one of sqlite"),
+        (ROWS["database.spool_mb"], "0", "0, expected 1-1000000"),
+        (ROWS["database.spool_mb"], "0.5", "expected a whole number"),
         (ROWS["meters.name"], "a\x1bb", "without control characters"),
         (ROWS["meters.name"], "x" * 256, "256 characters, expected at most 255"),
         (ROWS["database.name"], "\udcff", "not UTF-8"),

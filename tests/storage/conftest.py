@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import prepare
+from tests.servers import fresh, mariadb, postgresql
 
 
 @pytest.fixture
@@ -19,3 +20,11 @@ def engine(path: Path) -> Iterator[Engine]:
     prepare(opened)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture(params=["postgresql", "mysql+pymysql", "mysql+mysqlconnector"])
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A new, empty database of a server, through each driver."""
+    server = postgresql() if request.param == "postgresql" else mariadb()
+    with fresh(server) as url:
+        yield url.replace("mysql+pymysql", request.param)

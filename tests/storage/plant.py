@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from emdc.reading import MeterProfile, MeterReading, Topic, Value
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import prepare
-from emdc.storage.recorder import Recorder, StorageStatus
+from emdc.storage.recorder import Recorder
+from emdc.storage.tally import StorageStatus
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 METER = "UW/Mercer/nexus_meter"

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from emdc.errors import ConfigError, StorageError
-from emdc.storage.database import connected, is_memory, open_engine, shown
+from emdc.storage.database import connected, is_memory, open_engine
+from emdc.storage.urls import shown
 
 
 def pragma(engine: Engine, name: str) -> object:

@@ -6,7 +6,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
-from emdc.storage import schema
+from emdc.storage import ddl, schema
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import SCRIPTS, current, prepare, upgrade
 from tests.storage.plant import execute, rows
@@ -51,9 +51,10 @@ def test_sql_script_makes_the_same_database(migrated: Engine, tmp_path: Path) ->
     scripted.dispose()
 
 
-def test_sql_script_is_up_to_date() -> None:
-    written = (ROOT / "sql" / "sqlite.sql").read_text()
-    assert written == schema.script(), "run: python -m emdc.storage.schema > sql/sqlite.sql"
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb", "mysql"])
+def test_sql_script_is_up_to_date(kind: str) -> None:
+    written = (ROOT / "sql" / f"{kind}.sql").read_text()
+    assert written == ddl.script(kind), f"run: python -m emdc.storage.ddl {kind} > sql/{kind}.sql"
 
 
 def test_revisions_are_those_of_the_scripts_in_their_order() -> None:

@@ -42,6 +42,14 @@ class Storage:
     stored: int = 12
     conflicts: int = 0
     dropped: int = 0
+    spooled: int = 0
+    spool_bytes: int = 0
+    spool_limit_bytes: int = 0
+    spool_since: datetime | None = None
+    spool_path: str = ""
+    replayed: int = 0
+    overflowed: int = 0
+    refused: int = 0
 
 
 class ScriptedCollector(Collector):

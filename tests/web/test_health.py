@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -72,14 +71,6 @@ def test_meters_with_the_same_trouble_share_a_sentence_of_five_names_at_most() -
     assert problem.startswith("down: m0, m1, m2, m3, m4 and 2 more: see that it has power")
 
 
-def test_readings_that_the_database_had_otherwise_are_a_problem() -> None:
-    site = one_meter()
-    site.storage = replace(site.storage, conflicts=3)
-    status, found = health(site)
-    assert status == 200
-    assert found["problems"][0].startswith("3 readings were left out")
-
-
 def test_a_meter_that_was_not_read_yet_is_never() -> None:
     _, found = health(two_meters())
     assert found["meters"][1]["state"] == "never"
@@ -125,32 +116,6 @@ def test_a_schedule_has_time_to_begin() -> None:
 def test_without_a_schedule_nothing_is_due() -> None:
     site = Site(one_meter(None).profiles)
     assert health(site)[0] == 200
-
-
-def test_a_database_that_takes_nothing_is_503_with_the_reason() -> None:
-    site = one_meter()
-    site.storage = replace(site.storage, ok=False, last_error="disk full", queued=3)
-    status, found = health(site)
-    assert status == 503
-    assert "does not take readings (disk full), 3 wait" in found["problems"][0]
-
-
-def test_a_database_in_memory_is_a_warning_that_says_how_to_keep_samples() -> None:
-    site = one_meter()
-    site.storage = replace(site.storage, in_memory=True)
-    status, found = health(site)
-    assert status == 200
-    assert "--db_host=emdc.db" in found["problems"][0]
-
-
-@pytest.mark.parametrize(
-    "url", ["mysql://u:s3cret@db/x", "mysql+pymysql://u:s3cret@db", "postgresql://:s3cret@h/x"]
-)
-def test_a_password_never_shows(url: str) -> None:
-    site = one_meter()
-    site.storage = replace(site.storage, url=url)
-    with site.client() as client:
-        assert "s3cret" not in client.get("/health").text + client.get("/state").text
 
 
 def test_a_clock_that_was_set_back_is_503_as_nothing_is_read() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from emdc.web import pages
+from emdc.web.app import ROUTES
 from tests.conftest import need_program
 from tests.web.site import NEXUS, NOW, Site, one_meter, served, two_meters
 
@@ -55,7 +56,7 @@ def test_texts_from_outside_stay_texts(tmp_path: Path) -> None:
 def test_the_documentation_page_shows_every_route(tmp_path: Path) -> None:
     with served(one_meter().app()) as address:
         page = rendered(f"{address}/docs", tmp_path)
-    assert page.count('<form class="operation">') == 10
+    assert page.count('<form class="operation">') == len(ROUTES)
     assert f"curl -X POST '{address}/collect'" in page
 
 

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "run": ("emdc.cli.run:command", "Read meters, record every reading, serve them over HTTP."),
     "collect": ("emdc.cli.collect:command", "Read the meters once and print what they say."),
     "migrate": ("emdc.cli.migrate:command", "Bring a database to this version's schema."),
+    "gendata": ("emdc.cli.gendata:command", "Fill a database with sample data."),
     "simulate": ("emdc.cli.simulate:command", "Serve a register map as if it were a meter."),
     "demo": ("emdc.cli.demo:command", "Show all of it with two simulated meters."),
     "map": ("emdc.cli.maps:app", "List, show and check register maps."),

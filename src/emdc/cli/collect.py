@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from emdc import daemon
+from emdc import daemon, stores
 from emdc.cli import plausible, visit
 from emdc.cli.flags import DATABASE, LOG, MAPS_DIR, takes
 from emdc.cli.settings import load
@@ -127,7 +127,7 @@ def _explain(visits: Sequence[Visit]) -> bool:
 
 
 def _store(settings: Settings, visits: Sequence[Visit]) -> None:
-    database = daemon.open_database(settings)
+    database = stores.open_database(settings)
     try:
         asyncio.run(visit.store(database, visits))
     finally:

@@ -15,7 +15,7 @@ from emdc.config import Settings
 from emdc.config.hosts import is_loopback
 from emdc.config.table import CONFIG, SETTINGS
 from emdc.system import listen
-from emdc.web.service import Service
+from emdc.web.service import Service, StorageStatus
 
 log = logging.getLogger("emdc")
 
@@ -52,20 +52,20 @@ def command(**given: object) -> int:
 
 
 async def announce(
-    settings: Settings, listener: socket.socket, _service: Service, _running: Sequence[Ticker]
+    settings: Settings, listener: socket.socket, service: Service, _running: Sequence[Ticker]
 ) -> None:
     """Say that it runs, and where: on a terminal as lines to read, elsewhere as one of the log."""
     page = address(listener)
     if sys.stdout.isatty():
         say(f"EMDC {__version__}: {page}  {_reach(settings)}")
-        say(f"  readings go {_storing(settings)}")
+        say(f"  readings go {_storing(settings, service.storage())}")
         say(f"  {_meters(settings)}; Ctrl-C ends")
         return
     facts = {
         "version": __version__,
         "page": page,
         "open_to": _reach(settings),
-        "readings": _storing(settings),
+        "readings": _storing(settings, service.storage()),
         "meters": _meters(settings),
     }
     record = log.makeRecord(log.name, logging.INFO, __file__, 0, "started", (), None, extra=facts)
@@ -89,11 +89,16 @@ def _reach(settings: Settings) -> str:
     return "everybody with the token" if http.token else "everybody, without a token"
 
 
-def _storing(settings: Settings) -> str:
+def _storing(settings: Settings, storage: StorageStatus) -> str:
     if settings.database.in_memory:
         return (
             "to memory only: samples are lost when the program ends, --db_host=emdc.db keeps them "
             "in that file"
+        )
+    if not storage.ok:
+        return (
+            f"to {storage.spool_path} until {settings.redacted_url()} takes them: "
+            f"{storage.last_error}"
         )
     return f"to {settings.redacted_url()}"
 

@@ -4,6 +4,7 @@ The address is built here, not by SQLAlchemy, so that a configuration can be che
 """
 
 import re
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -38,6 +39,11 @@ class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     port: int | None = None
     name: str = "uwsolar"
     pool_size: int = 3
+    tls_ca: Path | None = None
+    """With it the server's certificate and name are verified."""
+    spool: Path | None = None
+    """None: a file in the state folder."""
+    spool_mb: int = 1024
 
     @property
     def in_memory(self) -> bool:

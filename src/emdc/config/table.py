@@ -81,6 +81,15 @@ SETTINGS: Final = (
             "Database at the server", old="UWSOLAR_DB_NAME"),
     Setting("database.pool_size", "db_pool_size", "whole", 3,
             "Connections that are kept open to the database", 1, 100, old="UWSOLAR_DB_POOL_SIZE"),
+    Setting("database.tls_ca", "db_tls_ca", "path", None,
+            "File with the certificate authority that signed the database server's certificate; "
+            "with it the connection must be TLS and is verified"),
+    Setting("database.spool", "db_spool", "path", None,
+            "File in which readings wait while the database does not take them; by default one in "
+            "the state folder"),
+    Setting("database.spool_mb", "db_spool_mb", "whole", 1024,
+            "Megabytes of the file in which readings wait; beyond them the oldest become gaps",
+            1, 1000000),
     Setting("http.host", "host", "bind", "127.0.0.1",
             "Address that the HTTP server listens on; 0.0.0.0 is every address of the machine",
             env="EMDC_HTTP_HOST"),

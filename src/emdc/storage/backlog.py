@@ -108,7 +108,7 @@ class Backlog:
         return self._closed.wait(timeout_s)
 
     def _drop(self, entry: Entry) -> None:
-        ends = _owed(entry)
+        ends = owed(entry)
         if ends is None:
             return
         start, end = ends
@@ -118,7 +118,7 @@ class Backlog:
         self._open_drops[entry.meter] = Gap(entry.meter, start, end, "queue_full")
 
 
-def _owed(entry: Entry) -> tuple[datetime, datetime] | None:
+def owed(entry: Entry) -> tuple[datetime, datetime] | None:
     """The ticks that an entry answers for; None for a manual reading."""
     if isinstance(entry, Gap):
         return entry.from_ts, entry.to_ts

@@ -1,10 +1,11 @@
-"""One recording process for each meter of a SQLite file.
+"""One recording process on this machine for each meter of a database.
 
-Each tick of a meter has one place in the file, and the first reading takes it. Of two processes
+Each tick of a meter has one place in the database, and the first reading takes it. Of two processes
 that record one meter, the one that cannot reach it has its gap ready first, and the values of the
-other would find their place taken. A claim is a listening abstract Unix socket, named by the file
-and the meter: the kernel allows one, and frees it when its process ends however it ends.
-Abstract sockets are Linux only; elsewhere nothing is claimed.
+other would find their place taken. A claim is a listening abstract Unix socket, named by the
+database and the meter: the kernel allows one, and frees it when its process ends however it ends.
+Abstract sockets are Linux only; elsewhere nothing is claimed. Processes on other machines are not
+seen: what they record into a server's database is told by the host in the meter's settings.
 """
 
 import hashlib
@@ -20,7 +21,9 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from emdc.errors import StorageError
-from emdc.storage.database import Database, connected, shown
+from emdc.storage.database import Database, connected, is_memory
+from emdc.storage.dialect import LOOPBACK
+from emdc.storage.urls import shown
 
 _PEER: Final = Struct("3i")  # process, user, group: unix(7), SO_PEERCRED
 _CALLERS: Final = 128
@@ -29,40 +32,45 @@ _CALLERS: Final = 128
 
 @contextmanager
 def claimed(engine: Database, meters: Iterable[str]) -> Iterator[None]:
-    """No other process records these meters into this file until the block ends.
+    """No other process of this machine records these meters there until the block ends.
 
     Raises StorageError naming the process that does. A database in memory needs no claim.
     """
     with ExitStack() as stack:
-        with connected(engine) as connection:
-            file = _file(connection)
-        for meter in meters if file else ():
-            stack.enter_context(_claim(_name(file, meter), f"{shown(engine.url)}: {meter}"))
+        place = _place(engine)
+        for meter in meters if place else ():
+            stack.enter_context(_claim(_name(place, meter), f"{shown(engine.url)}: {meter}"))
         yield
 
 
 def elsewhere(connection: Connection, meters: Iterable[str]) -> frozenset[str]:
-    """Those of these meters that another process records into this file."""
-    file = _file(connection)
-    if not file:
+    """Those of these meters that another process of this machine records there."""
+    place = _place(connection.engine)
+    if not place:
         return frozenset()
-    holders = {meter: _holder(_name(file, meter)) for meter in meters}
+    holders = {meter: _holder(_name(place, meter)) for meter in meters}
     return frozenset(m for m, process in holders.items() if process not in {None, os.getpid()})
 
 
-def _file(connection: Connection) -> str:
-    """The file as SQLite itself calls it; empty where nothing can be claimed."""
-    if connection.dialect.name != "sqlite" or sys.platform != "linux":
+def _place(engine: Database) -> str:
+    """What all addresses of one database have in common; empty where nothing can be claimed."""
+    if is_memory(engine) or sys.platform != "linux":
         return ""
-    query = text("SELECT file FROM pragma_database_list WHERE name = 'main'")
-    return str(connection.execute(query).scalar() or "")
+    url = engine.url
+    if engine.dialect.name == "sqlite":
+        with connected(engine) as connection:
+            query = text("SELECT file FROM pragma_database_list WHERE name = 'main'")
+            status = Path(str(connection.execute(query).scalar())).stat()
+        return f"{status.st_dev:x}:{status.st_ino:x}"
+    host = "localhost" if (url.host or "") in LOOPBACK else url.host
+    server = f"{engine.dialect.name}://{host}:{url.port or ''}/{url.database}"
+    return hashlib.sha256(server.encode()).hexdigest()[:32]
 
 
-def _name(file: str, meter: str) -> str:
-    """The kernel's name of a claim; a file has the same under each of its paths."""
-    status = Path(file).stat()
+def _name(place: str, meter: str) -> str:
+    """The kernel's name of a claim."""
     digest = hashlib.sha256(meter.encode()).hexdigest()[:32]
-    return f"\0emdc/readings/{status.st_dev:x}:{status.st_ino:x}/{digest}"
+    return f"\0emdc/readings/{place}/{digest}"
 
 
 def _claim(name: str, what: str) -> socket.socket:
@@ -74,7 +82,8 @@ def _claim(name: str, what: str) -> socket.socket:
         listener.close()
         by = f", process {holder}" if (holder := _holder(name)) else ""
         raise StorageError(
-            f"{what} is recorded there by another program{by}: end that one, or name another file"
+            f"{what} is recorded there by another program{by}: end that one, or name another"
+            " database"
         ) from error
     return listener
 

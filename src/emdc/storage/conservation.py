@@ -5,16 +5,18 @@ The count reads the tables alone and knows nothing of how they were written.
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, Engine, Row, select
 
 from emdc.reading import Value
-from emdc.storage.database import connected
+from emdc.storage import downtime
+from emdc.storage.columns import Values
+from emdc.storage.database import connected, dialect_of
 from emdc.storage.instants import (
     first_tick,
     from_microseconds,
@@ -25,12 +27,19 @@ from emdc.storage.instants import (
 )
 from emdc.storage.schema import gaps, meters, readings, schedules
 
+DELETED: Final = "retention"
+"""Reason of a range whose readings were deleted on purpose: nothing is due in it any more."""
+
 _EXAMPLES: Final = 10
+_ROWS_AT_ONCE: Final = 1000
+_SNAPSHOT: Final[Mapping[str, dict[str, Any]]] = {
+    "postgresql": {"isolation_level": "REPEATABLE READ"}
+}
+"""Where another level is the default: all questions about a meter see the same moment."""
 
 _Row: TypeAlias = Row[*tuple[Any, ...]]
 
 _numbers: Final = msgspec.json.Decoder(list[int])
-_values: Final = msgspec.json.Decoder(list[Value])
 _reasons: Final = msgspec.json.Decoder(dict[str, list[int]])
 
 
@@ -49,6 +58,9 @@ class Conservation:
     """There is a value and a gap, or more than one gap."""
     strays: int = 0
     """Scheduled readings at instants that are no tick of the meter's schedule."""
+    pending: int = 0
+    """Of the missing, those after all that is recorded of their meter: a collector that runs is
+    about to write them, the next start of one that does not will say why they are not there."""
     examples: list[str] = field(default_factory=list)
     """The first few faults, one line each."""
 
@@ -57,53 +69,66 @@ class Conservation:
         """Whether nothing is missing, doubled or astray."""
         return not (self.missing or self.doubled or self.strays)
 
+    @property
+    def lost(self) -> int:
+        """The missing ones that nobody will account for any more."""
+        return self.missing - self.pending
+
     def fault(self, what: str, meter: str, ts: str, slots: Sequence[int]) -> None:
         """Keep an example."""
         if len(self.examples) < _EXAMPLES:
             self.examples.append(f"{what}: {meter} at {ts}, slots {', '.join(map(str, slots))}")
 
 
-def conservation(engine: Engine, *, until: datetime) -> Conservation:
-    """Count every topic and tick that was due before `until`, in one consistent view.
+def conservation(engine: Engine, *, until: datetime, since: datetime | None = None) -> Conservation:
+    """Count every topic and tick that was due from `since` (the beginning) until `until`.
 
-    Raises StorageError when the database fails.
+    What `emdc retention` deleted is not counted. One meter is one consistent view. Raises
+    StorageError when the database fails.
     """
     result = Conservation()
     with connected(engine) as connection:
         names = connection.execute(select(meters.c.meter_id, meters.c.name)).all()
-        for meter_id, name in names:
-            _count_meter(connection, meter_id, result, _Walk(name, to_text(until)))
+    for meter_id, name in names:
+        with connected(engine, **_SNAPSHOT.get(engine.dialect.name, {})) as connection:
+            walk = _Walk(name, to_text(since) if since else "", to_text(until), "")
+            _count_meter(connection, meter_id, result, walk)
     return result
 
 
 @dataclass(slots=True)
 class _Walk:
     meter: str
+    since: str
     until: str
+    recorded: str
+    """Ticks from here on are not recorded yet."""
+
+
+class _Reading(NamedTuple):
+    ts: str
+    values: Values
+    gaps: str | None
 
 
 def _count_meter(connection: Connection, meter_id: int, result: Conservation, walk: _Walk) -> None:
     """Walk along the meter's due ticks, its rows and its gap ranges, all in order of time."""
-    rows = _rows(connection, meter_id, walk.until)
-    ranges = connection.execute(
-        select(gaps.c.from_ts, gaps.c.to_ts)
-        .where(gaps.c.meter_id == meter_id, gaps.c.from_ts < gaps.c.to_ts)
-        .order_by(gaps.c.from_ts)
-    ).all()
-    covering: list[str] = []
-    upcoming = iter([*ranges, None])
-    following = next(upcoming)
+    ranges = _ranges(connection, meter_id)
+    deleted = [row.to_ts for row in ranges if row.reason == DELETED]
+    walk.since = max([walk.since, *deleted])
+    known = (downtime.known(connection, meter_id), downtime.mark(connection, meter_id))
+    walk.recorded = max((to_text(at) for at in known if at), default="")
+    groups = _schedules(connection, meter_id)
+    covers = _Covers([row for row in ranges if row.reason != DELETED])
+    # Last of all questions: while its rows stream, some drivers answer no other.
+    rows = _rows(connection, meter_id, walk)
     row = next(rows, None)
-    for ts, slots in _due(connection, meter_id, walk.until):
+    for ts, slots in _due(groups, walk):
         while row is not None and row.ts < ts:
             _stray(result, walk.meter, row)
             row = next(rows, None)
-        while following is not None and following.from_ts <= ts:
-            covering.append(following.to_ts)
-            following = next(upcoming)
-        covering = [to_ts for to_ts in covering if to_ts > ts]
         mine = row if row is not None and row.ts == ts else None
-        _count_tick(result, (walk.meter, ts, slots), mine, len(covering))
+        _count_tick(result, (walk, ts, slots), mine, covers.count(ts))
         if mine is not None:
             row = next(rows, None)
     while row is not None:
@@ -111,23 +136,59 @@ def _count_meter(connection: Connection, meter_id: int, result: Conservation, wa
         row = next(rows, None)
 
 
-def _rows(connection: Connection, meter_id: int, until: str) -> Iterator[_Row]:
+class _Covers:
+    """How many ranges cover a tick; asked in order of time."""
+
+    def __init__(self, ranges: Sequence[_Row]) -> None:
+        self._upcoming = iter(ranges)
+        self._following = next(self._upcoming, None)
+        self._ends: list[str] = []
+
+    def count(self, ts: str) -> int:
+        """Ranges with from_ts ≤ ts < to_ts."""
+        while self._following is not None and self._following.from_ts <= ts:
+            self._ends.append(self._following.to_ts)
+            self._following = next(self._upcoming, None)
+        self._ends = [end for end in self._ends if end > ts]
+        return len(self._ends)
+
+
+def _ranges(connection: Connection, meter_id: int) -> Sequence[_Row]:
+    table = gaps.c
+    return connection.execute(
+        select(table.from_ts, table.to_ts, table.reason)
+        .where(table.meter_id == meter_id, table.from_ts < table.to_ts)
+        .order_by(table.from_ts)
+    ).all()
+
+
+def _rows(connection: Connection, meter_id: int, walk: _Walk) -> Iterator[_Reading]:
+    dialect, table = dialect_of(connection), readings.c
     query = (
-        select(readings.c.ts, readings.c.vals, readings.c.gaps)
-        .where(readings.c.meter_id == meter_id, readings.c.scheduled, readings.c.ts < until)
-        .order_by(readings.c.ts)
+        select(table.ts, table.gaps, *dialect.value_columns)
+        .where(table.meter_id == meter_id, table.scheduled, table.ts < walk.until)
+        .order_by(table.ts)
+        .execution_options(yield_per=_ROWS_AT_ONCE)
     )
-    yield from connection.execute(query)
+    if walk.since:
+        query = query.where(table.ts >= walk.since)
+    for row in connection.execute(query):
+        yield _Reading(row.ts, dialect.values(row), row.gaps)
 
 
-def _due(connection: Connection, meter_id: int, until: str) -> Iterator[tuple[str, list[int]]]:
-    """(tick, slots that it owes) in order of time, slots of all intervals together."""
+def _schedules(connection: Connection, meter_id: int) -> list[list[_Row]]:
+    """The meter's schedules, those of one interval together and in order of time."""
     query = select(schedules).where(schedules.c.meter_id == meter_id).order_by(schedules.c.from_ts)
     groups: dict[float, list[_Row]] = {}
     for row in connection.execute(query):
         groups.setdefault(row.interval_s, []).append(row)
+    return list(groups.values())
+
+
+def _due(groups: Sequence[Sequence[_Row]], walk: _Walk) -> Iterator[tuple[str, list[int]]]:
+    """(tick, slots that it owes) in order of time, slots of all intervals together."""
     tick, together = "", list[int]()
-    for ts, slots in heapq.merge(*(_ticks(rows, until) for rows in groups.values())):
+    for ts, slots in heapq.merge(*(_ticks(rows, walk) for rows in groups)):
         if ts != tick and together:
             yield tick, together
             together = []
@@ -136,26 +197,27 @@ def _due(connection: Connection, meter_id: int, until: str) -> Iterator[tuple[st
         yield tick, together
 
 
-def _ticks(rows: Sequence[_Row], until: str) -> Iterator[tuple[str, list[int]]]:
+def _ticks(rows: Sequence[_Row], walk: _Walk) -> Iterator[tuple[str, list[int]]]:
     """The ticks of one interval with the slots in force at each."""
-    ends = [*(row.from_ts for row in rows[1:]), until]
+    ends = [*(row.from_ts for row in rows[1:]), walk.until]
     for row, end in zip(rows, ends, strict=True):
         slots = _numbers.decode(row.slots)
         if not slots:
             continue
         step = step_of(row.interval_s)
-        start = to_microseconds(first_tick(from_text(row.from_ts), row.interval_s))
-        stop = to_microseconds(from_text(min(end, until)))
+        begin = from_text(max(row.from_ts, walk.since))
+        start = to_microseconds(first_tick(begin, row.interval_s))
+        stop = to_microseconds(from_text(min(end, walk.until)))
         for at in range(start, stop, step):
             yield to_text(from_microseconds(at)), slots
 
 
 def _count_tick(
-    result: Conservation, due: tuple[str, str, list[int]], row: _Row | None, ranges: int
+    result: Conservation, due: tuple[_Walk, str, list[int]], row: _Reading | None, ranges: int
 ) -> None:
-    meter, ts, slots = due
+    walk, ts, slots = due
     result.due += len(slots)
-    values = _values.decode(row.vals) if row is not None else []
+    values = row.values if row is not None else []
     if row is not None and row.gaps is None and not ranges and _is_all(values, slots):
         result.values += len(slots)
         return
@@ -172,9 +234,11 @@ def _count_tick(
             faults["doubled" if has_value or reasons_given else "missing"].append(slot)
     result.missing += len(faults["missing"])
     result.doubled += len(faults["doubled"])
+    if row is None and ts >= walk.recorded:
+        result.pending += len(faults["missing"])
     for what, at_fault in faults.items():
         if at_fault:
-            result.fault(what, meter, ts, at_fault)
+            result.fault(what, walk.meter, ts, at_fault)
 
 
 def _is_all(values: Sequence[Value], slots: Sequence[int]) -> bool:
@@ -182,6 +246,6 @@ def _is_all(values: Sequence[Value], slots: Sequence[int]) -> bool:
     return len(values) == len(slots) == max(slots) + 1 and None not in values
 
 
-def _stray(result: Conservation, meter: str, row: _Row) -> None:
+def _stray(result: Conservation, meter: str, row: _Reading) -> None:
     result.strays += 1
     result.fault("no tick", meter, row.ts, [])

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from emdc.storage.database import DIALECTS
+from emdc.storage.database import dialect_of
 from emdc.storage.instants import MICROSECOND, first_tick, from_text, to_text
 from emdc.storage.schema import gaps, readings, schedules
 
@@ -50,31 +50,31 @@ def record(connection: Connection, now: datetime, others: Container[int] = ()) -
     for meter_id, groups in open_schedules(connection).items():
         if meter_id in others:
             continue
-        known = _known(connection, meter_id)
+        last = known(connection, meter_id)
         start = min(
-            first_tick(max(group.from_ts, known or group.from_ts), group.interval_s)
+            first_tick(max(group.from_ts, last or group.from_ts), group.interval_s)
             for group in groups
         )
         end = min(first_tick(now, group.interval_s) for group in groups)
         if start < end:
-            mark = _mark(connection, meter_id)
+            stop = mark(connection, meter_id)
             # A tick that is known after the mark belongs to a later run, which left none.
-            clean = mark is not None and (
-                known is None
-                or min(first_tick(mark, group.interval_s) for group in groups) >= known
+            clean = stop is not None and (
+                last is None or min(first_tick(stop, group.interval_s) for group in groups) >= last
             )
             row = (meter_id, to_text(start), to_text(end), STOPPED if clean else KILLED)
-            DIALECTS[connection.dialect.name].insert_gaps(connection, [row])
+            dialect_of(connection).insert_gaps(connection, [row])
 
 
-def mark_stop(connection: Connection, now: datetime) -> None:
-    """Leave the mark of a clean stop for each scheduled meter: a range of length zero."""
+def mark_stop(connection: Connection, now: datetime, mine: Container[int]) -> None:
+    """Leave the mark of a clean stop for each scheduled meter of `mine`: a range of length zero."""
     at = to_text(now)
-    rows = [(meter_id, at, at, STOPPED) for meter_id in open_schedules(connection)]
-    DIALECTS[connection.dialect.name].insert_gaps(connection, rows)
+    scheduled = (meter_id for meter_id in open_schedules(connection) if meter_id in mine)
+    rows = [(meter_id, at, at, STOPPED) for meter_id in scheduled]
+    dialect_of(connection).insert_gaps(connection, rows)
 
 
-def _known(connection: Connection, meter_id: int) -> datetime | None:
+def known(connection: Connection, meter_id: int) -> datetime | None:
     """The instant before which each tick of a meter has a reading or a gap; None: none has."""
     last = connection.execute(
         select(readings.c.ts)
@@ -91,7 +91,7 @@ def _known(connection: Connection, meter_id: int) -> datetime | None:
     return max([*known, *([from_text(covered)] if covered else [])], default=None)
 
 
-def _mark(connection: Connection, meter_id: int) -> datetime | None:
+def mark(connection: Connection, meter_id: int) -> datetime | None:
     """When the meter's last clean stop was."""
     at = connection.execute(
         select(func.max(gaps.c.from_ts)).where(

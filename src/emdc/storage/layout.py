@@ -16,7 +16,7 @@ import msgspec
 
 from emdc.digits import Digits, rounder
 from emdc.errors import StorageError
-from emdc.reading import GapReason, MeterReading
+from emdc.reading import Gap, GapReason, MeterReading
 from emdc.storage.instants import step_of, to_text
 
 MAX_EXACT_INT: Final = 2**53
@@ -71,9 +71,40 @@ class MeterLayout:
         slots = tuple(self.slots[name] for name in metrics)
         return _shared_plan(metrics, slots, tuple(self.digits[name] for name in metrics))
 
+    def knows(self, metrics: tuple[str, ...]) -> bool:
+        """Whether each of these metrics has its place."""
+        return metrics in self._plans or all(name in self.slots for name in metrics)
+
     def is_tick(self, microseconds: int) -> bool:
         """Whether an instant, in microseconds since 1970, is a tick of the schedule."""
         return any(microseconds % step_of(interval) == 0 for interval in self.intervals)
+
+
+class Rounding:
+    """Rounds readings before they are stored under their names: by meter, the digits of each."""
+
+    def __init__(self, digits: Mapping[str, Mapping[str, Digits]]) -> None:
+        self._digits = digits
+        self._rounders: dict[tuple[str, tuple[str, ...]], Callable[..., Any]] = {}
+
+    def rounded(self, entries: Sequence[MeterReading | Gap]) -> list[MeterReading | Gap]:
+        """The same entries; readings of meters that are not known stay as they are."""
+        return [self._reading(e) if isinstance(e, MeterReading) else e for e in entries]
+
+    def _reading(self, reading: MeterReading) -> MeterReading:
+        key = (reading.meter, reading.metrics)
+        rounding = self._rounders.get(key)
+        if rounding is None:
+            known = self._digits.get(reading.meter, {})
+            digits = tuple(known.get(name) for name in reading.metrics)
+            rounding = self._rounders[key] = _shared_rounder(digits)
+        if len(reading.values) != len(reading.metrics):
+            return reading
+        values: list[Any] = rounding(reading.values)
+        return reading._replace(values=tuple(values))
+
+
+_shared_rounder: Final = lru_cache(maxsize=1024)(rounder)
 
 
 class _Plan:

@@ -2,18 +2,23 @@
 
 Called by the commands and the daemon; Alembic is loaded only when something is to be upgraded.
 Databases of the old collector are recognised, also those made by plain SQL scripts.
+
+On SQLite and PostgreSQL an upgrade happens as a whole or not at all. MySQL commits each change of
+the schema by itself: there an upgrade that was killed goes on where it stopped when run again.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL, Connection, Engine, inspect
+from sqlalchemy import URL, Connection, Engine, inspect, make_url
+from sqlalchemy.schema import SchemaItem
 
 from emdc.errors import ConfigError, SchemaError
-from emdc.storage import schema
-from emdc.storage.database import connected, shown
+from emdc.storage import ddl, old_rows, schema
+from emdc.storage.database import connected
 from emdc.storage.schema import HEAD, OLD_REVISIONS, REVISIONS
+from emdc.storage.urls import shown
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -28,23 +33,56 @@ _OLD_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def upgrade(engine: Engine, revision: str = "head", *, data_timezone: str | None = None) -> None:
-    """Bring the database to `revision`, in one transaction: all of it or nothing.
+def upgrade(
+    engine: Engine,
+    revision: str = "head",
+    *,
+    data_timezone: str | None = None,
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """Bring the database to `revision`; one that is there already is left alone.
 
-    `data_timezone` is an IANA zone or `keep`, needed when the old collector left readings.
-    Raises ConfigError for an unknown revision or zone, SchemaError for a newer or foreign database.
+    `data_timezone` is an IANA zone or `keep`, needed when the old collector left readings; `say`
+    is told of each step that may take long. Raises ConfigError for an unknown revision or zone,
+    SchemaError for a newer or foreign database.
     """
     from alembic import command  # noqa: PLC0415 (loading Alembic costs the daemon's start)
     from alembic.util.exc import CommandError  # noqa: PLC0415
 
     _refuse_newer(engine)
     with connected(engine, write=True) as connection:
-        config = _config(connection=connection, data_timezone=data_timezone)
+        config = _config(connection=connection, data_timezone=data_timezone, say=say)
         try:
             command.upgrade(config, revision)
         except CommandError as error:
             known = ", ".join(("head", *REVISIONS))
             raise ConfigError(f"revision {revision}: {error}; known are {known}") from error
+
+
+def preview(engine: Engine, *, data_timezone: str | None = None) -> list[str]:
+    """What `upgrade` would do, in sentences; nothing is changed.
+
+    Raises ConfigError for an unknown zone, SchemaError for a newer or foreign database.
+    """
+    _refuse_newer(engine)
+    with connected(engine) as connection:
+        tables = _tables(connection)
+        at = _recorded(connection) or (_by_hand(connection, tables) if tables else None)
+        if at == HEAD:
+            return [f"at revision {HEAD} already: nothing to do"]
+        lines = [f"from revision {at or 'none, an empty database'} to {HEAD}"]
+        left = REVISIONS[REVISIONS.index(at) + 1 :] if at else REVISIONS
+        lines += [f"  {revision}" for revision in left]
+        rows = old_rows.examine(connection) if "data" in tables else None
+        if rows is not None and rows.count:
+            zone = old_rows.checked_zone(data_timezone or old_rows.KEEP)
+            lines += old_rows.told(connection, rows, zone)
+            lines.append("  they stay as they are, in data_old; the view data shows them too")
+            if not data_timezone:
+                lines.append(
+                    "  --data_timezone=ZONE is needed: the zone of the old collector's clock"
+                )
+    return lines
 
 
 def current(engine: Engine) -> str | None:
@@ -73,8 +111,8 @@ def prepare(engine: Engine) -> None:
     Any other must be at HEAD already; raises SchemaError as `require_head` does.
     """
     with connected(engine, write=True) as connection:
-        if not _tables(connection):
-            schema.create(connection)
+        if _is_new(connection):
+            ddl.create(connection)
             return
     require_head(engine)
 
@@ -86,8 +124,16 @@ def adopt(connection: Connection) -> None:
     other people's.
     """
     tables = _tables(connection)
-    if not tables or _recorded(connection) is not None:
+    if not tables or _recorded(connection) is not None or _is_half_made(connection, tables):
         return
+    revision = _by_hand(connection, tables)
+    if "alembic_version" not in tables:
+        schema.alembic_version.create(connection)
+    connection.execute(schema.alembic_version.insert().values(version_num=revision))
+
+
+def _by_hand(connection: Connection, tables: Sequence[str]) -> str:
+    """The revision that tables without one are at. Raises SchemaError when they are not ours."""
     for table, expected in _OLD_COLUMNS.items():
         missing = expected - _columns(connection, table, tables)
         if missing:
@@ -95,12 +141,20 @@ def adopt(connection: Connection) -> None:
                 f"table {table} lacks {', '.join(sorted(missing))}: neither empty nor a database of"
                 " this program or the old collector, name another one"
             )
-    # The two revisions between are for MySQL alone, and leave no trace on other engines.
+    # The two revisions between are for MySQL alone, and what they change is no hindrance later.
     indexes = {index["name"] for index in inspect(connection).get_indexes("data")}
-    revision = OLD_REVISIONS[-1 if "topic_id_idx" in indexes else -2]
-    if "alembic_version" not in tables:
-        schema.alembic_version.create(connection)
-    connection.execute(schema.alembic_version.insert().values(version_num=revision))
+    return OLD_REVISIONS[-1 if "topic_id_idx" in indexes else -2]
+
+
+def _is_new(connection: Connection) -> bool:
+    """Empty, or its creation was killed where each step is committed by itself."""
+    tables = _tables(connection)
+    return not tables or (_is_half_made(connection, tables) and "data" not in tables)
+
+
+def _is_half_made(connection: Connection, tables: Sequence[str]) -> bool:
+    """Begun by this program or by Alembic, and nothing recorded yet."""
+    return "alembic_version" in tables and _recorded(connection) is None
 
 
 def is_upgrade(config: "Config") -> bool:
@@ -111,8 +165,12 @@ def is_upgrade(config: "Config") -> bool:
     return asked is not None and asked[0].__name__ == "upgrade"
 
 
-def is_ours(_object: object, name: str | None, kind: str, *_details: object) -> bool:
+def is_ours(
+    engine_name: str, thing: SchemaItem, name: str | None, kind: str, *_details: object
+) -> bool:
     """Whether Alembic compares this object: tables of other programs are none of our business."""
+    if kind in {"column", "index"}:
+        return bool(thing.info.get(schema.ONLY, engine_name) == engine_name)
     return kind != "table" or name in schema.metadata.tables
 
 
@@ -121,6 +179,8 @@ def url_of(settings: Mapping[str, Any]) -> URL:
 
     Raises ConfigError when `db_host` is missing.
     """
+    if url := settings.get("db_url"):
+        return make_url(url)
     kind, host = settings.get("db_type", "sqlite"), settings.get("db_host")
     if not host:
         raise ConfigError("db_host is missing, expected -x db_host=FILE")
@@ -128,7 +188,7 @@ def url_of(settings: Mapping[str, Any]) -> URL:
         return URL.create("sqlite", database=host)
     port = settings.get("db_port")
     return URL.create(
-        kind,
+        "postgresql+psycopg" if kind == "postgresql" else kind,
         username=settings.get("db_user", "uwsolar"),
         password=settings.get("db_password") or None,
         host=host,

@@ -5,12 +5,13 @@ statements however many meters there are; `register` is both in one. Slots never
 never given twice; a schedule never changes for ticks that are past.
 """
 
+import socket
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from emdc.errors import ConfigError
 from emdc.reading import MeterProfile, Topic
@@ -21,6 +22,8 @@ from emdc.storage.layout import MeterLayout
 from emdc.storage.schema import meta, meter_settings, meters, schedules, topics
 
 _NAME_CHARS: Final = 512
+_COLLECTOR: Final = "collector"
+"""Setting of a meter in a server's database: the host whose collector records it."""
 
 Groups: TypeAlias = Mapping[float, Sequence[int]]
 """Slots by interval in seconds."""
@@ -56,8 +59,8 @@ def claim(connection: Connection, profiles: Sequence[MeterProfile]) -> Claimed:
 
     Raises ConfigError when two meters claim one topic.
     """
-    meter_ids = _meter_ids(connection, [profile.name for profile in profiles])
-    return Claimed(meter_ids, _Topics(connection, meter_ids).claim(profiles))
+    meter_ids = ids_of_meters(connection, [profile.name for profile in profiles])
+    return Claimed(meter_ids, Topics(connection).claim(profiles, meter_ids))
 
 
 def owe(
@@ -93,7 +96,7 @@ def owe(
     return layouts
 
 
-def _meter_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+def ids_of_meters(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """Ids of all meters of the database by name, with `names` among them."""
     query = select(meters.c.name, meters.c.meter_id)
     known = {row.name: row.meter_id for row in connection.execute(query)}
@@ -109,19 +112,35 @@ def _meter_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
 def _others(
     connection: Connection, profiles: Sequence[MeterProfile], known: Mapping[str, int]
 ) -> frozenset[int]:
-    """Meters that other processes record into this file: what is owed of them is their affair."""
+    """Meters that other processes record into this database: what is owed is their affair."""
     names = known.keys() - {profile.name for profile in profiles}
-    return frozenset(known[name] for name in elsewhere(connection, names))
+    mine = frozenset(known[name] for name in elsewhere(connection, names))
+    if not _is_shared(connection):
+        return mine
+    here = socket.gethostname()
+    others = {
+        meter_id
+        for meter_id, row in _newest_settings(connection).items()
+        if msgspec.json.decode(row.settings).get(_COLLECTOR, here) != here
+    }
+    return mine | (others & {known[name] for name in names})
 
 
-class _Topics:
+def _is_shared(connection: Connection) -> bool:
+    """Whether collectors on several machines may record into this database."""
+    return connection.dialect.name != "sqlite"
+
+
+class Topics:
     """The topics of the database, and what is to be added to them."""
 
-    def __init__(self, connection: Connection, meter_ids: Mapping[str, int]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._meter_ids = meter_ids
         rows = connection.execute(select(topics)).all()
-        self._known = {row.topic_name: row for row in rows}
+        self.known: Final = {row.topic_name: row for row in rows}
+        """Rows by name, as they were at first."""
+        self.meta: Final[dict[int, str]] = {}
+        """What `write` is to say of topics, by their id."""
         self._next_id = max((row.topic_id for row in rows), default=0) + 1
         self._next_slot: dict[int, int] = {}
         for row in rows:
@@ -131,53 +150,68 @@ class _Topics:
         self._given: set[str] = set()
         self._new: list[dict[str, Any]] = []
         self._adopted: list[dict[str, Any]] = []
-        self._meta: dict[int, str] = {}
 
-    def claim(self, profiles: Sequence[MeterProfile]) -> dict[str, dict[str, int]]:
+    def claim(
+        self, profiles: Sequence[MeterProfile], meter_ids: Mapping[str, int]
+    ) -> dict[str, dict[str, int]]:
         """Slots by meter and metric; a metric without a slot gets its meter's next free one."""
         slots = {
-            profile.name: {topic.name: self._slot(profile.name, topic) for topic in profile.topics}
+            profile.name: {
+                topic.name: self._slot(profile.name, meter_ids[profile.name], topic)
+                for topic in profile.topics
+            }
             for profile in profiles
         }
+        self.write()
+        return slots
+
+    def take(self, name: str, meter_id: int, topic_id: int | None = None) -> tuple[int, int]:
+        """Id and slot of a topic that has no slot yet: the next free slot of its meter.
+
+        A topic of the old collector keeps its id; a new one gets `topic_id`, which must be free.
+        """
+        slot = self._next_slot.get(meter_id, 0)
+        self._next_slot[meter_id] = slot + 1
+        place = {"meter_id": meter_id, "slot": slot}
+        self._given.add(name)
+        row = self.known.get(name)
+        if row is not None:
+            self._adopted.append({"found": row.topic_id, **place})
+            return int(row.topic_id), slot
+        _check_length(name)
+        number = self._next_id if topic_id is None else topic_id
+        self._next_id = max(self._next_id, number + 1)
+        self._new.append({"topic_id": number, "topic_name": name, **place})
+        return number, slot
+
+    def write(self, *, keep_meta: bool = False) -> None:
+        """Add what was taken, and write `meta`; with `keep_meta` only where there is none yet."""
         if self._new:
             self._connection.execute(insert(topics), self._new)
         if self._adopted:
             by_id = update(topics).where(topics.c.topic_id == bindparam("found"))
             self._connection.execute(by_id, self._adopted)
-        self._write_meta()
-        return slots
+        self._write_meta(keep_meta=keep_meta)
 
-    def _slot(self, meter: str, topic: Topic) -> int:
-        name, meter_id = f"{meter}/{topic.name}", self._meter_ids[meter]
-        row = self._known.get(name)
+    def _slot(self, meter: str, meter_id: int, topic: Topic) -> int:
+        name = f"{meter}/{topic.name}"
+        row = self.known.get(name)
         if row is not None and row.meter_id == meter_id:
-            self._meta[row.topic_id] = _meta(topic)
+            self.meta[row.topic_id] = meta_text(topic)
             return int(row.slot)
         if name in self._given or (row is not None and row.meter_id is not None):
             raise ConfigError(f"topic {name}: already recorded for another meter, rename {meter}")
-        slot = self._next_slot.get(meter_id, 0)
-        self._next_slot[meter_id] = slot + 1
-        self._meta[self._give(name, row, meter_id=meter_id, slot=slot)] = _meta(topic)
+        topic_id, slot = self.take(name, meter_id)
+        self.meta[topic_id] = meta_text(topic)
         return slot
 
-    def _give(self, name: str, row: Any, **place: int) -> int:
-        """Give a slot to a topic of the old collector, or to a new one; gives the topic's id."""
-        self._given.add(name)
-        if row is not None:
-            self._adopted.append({"found": row.topic_id, **place})
-            return int(row.topic_id)
-        _check_length(name)
-        topic_id, self._next_id = self._next_id, self._next_id + 1
-        self._new.append({"topic_id": topic_id, "topic_name": name, **place})
-        return topic_id
-
-    def _write_meta(self) -> None:
+    def _write_meta(self, *, keep_meta: bool) -> None:
         known = {row.topic_id: row.metadata for row in self._connection.execute(select(meta))}
         new, changed = [], []
-        for topic_id, text in self._meta.items():
+        for topic_id, text in self.meta.items():
             if topic_id not in known:
                 new.append({"topic_id": topic_id, "metadata": text})
-            elif known[topic_id] != text:
+            elif known[topic_id] != text and not keep_meta:
                 changed.append({"found": topic_id, "metadata": text})
         if new:
             self._connection.execute(insert(meta), new)
@@ -186,7 +220,8 @@ class _Topics:
             self._connection.execute(by_id, changed)
 
 
-def _meta(topic: Topic) -> str:
+def meta_text(topic: Topic) -> str:
+    """What `meta` says of a topic, as JSON."""
     kind = "string" if topic.kind == "text" else "float"
     return _json({"units": topic.unit, "tz": "UTC", "type": kind, "kind": topic.kind})
 
@@ -203,11 +238,10 @@ def _record_settings(
 ) -> None:
     """Write the settings, by meter, that differ from the newest ones."""
     table, from_ts = meter_settings, to_text(now)
-    newest = {
-        row.meter_id: row for row in connection.execute(select(table).order_by(table.c.from_ts))
-    }
+    newest = _newest_settings(connection)
+    where = {_COLLECTOR: socket.gethostname()} if _is_shared(connection) else {}
     for meter_id, mine in settings.items():
-        text = _json(dict(sorted(mine.items())))
+        text = _json(dict(sorted({**mine, **where}.items())))
         before = newest.get(meter_id)
         if before is not None and before.settings == text:
             continue
@@ -216,6 +250,11 @@ def _record_settings(
             connection.execute(update(table).filter_by(**key).values(settings=text))
         else:
             connection.execute(insert(table).values(settings=text, **key))
+
+
+def _newest_settings(connection: Connection) -> dict[int, Row[Any]]:
+    query = select(meter_settings).order_by(meter_settings.c.from_ts)
+    return {row.meter_id: row for row in connection.execute(query)}
 
 
 def _groups(profile: MeterProfile, slots: Mapping[str, int]) -> dict[float, list[int]]:
@@ -244,10 +283,10 @@ def _record_schedules(
         table = schedules
         mine = (table.c.meter_id == meter_id, table.c.interval_s == interval)
         # A row from a run that ended before its first tick owes nothing yet and may be corrected.
-        changed = connection.execute(
-            update(table).where(*mine, table.c.from_ts >= from_ts).values(slots=slots)
-        )
-        if not changed.rowcount:
+        upcoming = (*mine, table.c.from_ts >= from_ts)
+        if connection.execute(select(table.c.from_ts).where(*upcoming)).first():
+            connection.execute(update(table).where(*upcoming).values(slots=slots))
+        else:
             values = {"meter_id": meter_id, "from_ts": from_ts, "interval_s": interval}
             connection.execute(insert(table).values(slots=slots, **values))
 

@@ -1,34 +1,28 @@
-"""The tables as they are at the newest revision, and the same as plain SQL.
+"""The tables as they are at the newest revision.
 
-`python -m emdc.storage.schema` prints the SQL that `sql/sqlite.sql` holds. The migrations are the
-schema's history; this module is its present, and a test holds the two together. `meter_id` leads
-every key of what meters produce, so that the data can be split by meter without a new schema.
+The migrations are the schema's history; this module is its present, and a test holds the two
+together. `meter_id` leads every key of what meters produce, so that the data can be split by meter
+without a new schema. `ddl` makes a new database of it.
 """
 
-import sys
-from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
     Column,
-    Connection,
-    Float,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     String,
     Table,
-    Text,
     UniqueConstraint,
-    insert,
 )
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateColumn
 
-from emdc.storage.instants import INSTANT_CHARS
-from emdc.storage.views import view_statements
+from emdc.storage.columns import LONG_TEXT, MYSQL_TABLE, SECONDS, Instant, SlotValues
 
 OLD_REVISIONS: Final = ("b80fb9e8acd7", "b6eaa6deed84", "2534585a9391", "54207f6995cd")
 """Revisions of the collector that this one replaces, oldest first."""
@@ -41,6 +35,9 @@ VOLTTRON_TABLES: Final = (
     ("topics_table", "topics", ""),
 )
 
+ONLY: Final = "only"
+"""In a column's `info`: the kind of engine that has it."""
+
 metadata = MetaData()
 
 meters = Table(
@@ -48,14 +45,16 @@ meters = Table(
     metadata,
     Column("meter_id", Integer, primary_key=True),
     Column("name", String(512), nullable=False, unique=True),
+    **MYSQL_TABLE,
 )
 
 meter_settings = Table(
     "meter_settings",
     metadata,
     Column("meter_id", ForeignKey("meters.meter_id"), primary_key=True),
-    Column("from_ts", String(INSTANT_CHARS), primary_key=True),
-    Column("settings", Text, nullable=False),
+    Column("from_ts", Instant, primary_key=True),
+    Column("settings", LONG_TEXT, nullable=False),
+    **MYSQL_TABLE,
 )
 """What a meter's values depend on (ratios, the map's hash) from `from_ts` on, as a JSON object."""
 
@@ -68,6 +67,7 @@ topics = Table(
     Column("meter_id", Integer),
     Column("slot", Integer),
     Index("topics_meter_slot", "meter_id", "slot", unique=True),
+    **MYSQL_TABLE,
 )
 """A topic's values are at index `slot` of its meter's readings; a slot is never given twice."""
 
@@ -75,7 +75,8 @@ meta = Table(
     "meta",
     metadata,
     Column("topic_id", Integer, primary_key=True, autoincrement=False),
-    Column("metadata", Text, nullable=False),
+    Column("metadata", LONG_TEXT, nullable=False),
+    **MYSQL_TABLE,
 )
 """JSON such as `{"units":"V","tz":"UTC","type":"float","kind":"gauge"}`."""
 
@@ -83,24 +84,31 @@ readings = Table(
     "readings",
     metadata,
     Column("meter_id", ForeignKey("meters.meter_id"), nullable=False),
-    Column("ts", String(INSTANT_CHARS), nullable=False),
-    Column("read_at", String(INSTANT_CHARS), nullable=False),
+    Column("ts", Instant, nullable=False),
+    Column("read_at", Instant, nullable=False),
     Column("scheduled", Boolean, nullable=False),
-    Column("vals", Text, nullable=False),
-    Column("gaps", Text),
+    Column("vals", SlotValues, nullable=False),
+    Column("gaps", LONG_TEXT),
+    Column("texts", JSONB, info={ONLY: "postgresql"}),
     UniqueConstraint("meter_id", "ts"),
+    # "The newest value of a topic" through a view: PostgreSQL cannot see that one topic is one
+    # meter, and would sort all of its readings.
+    Index("readings_ts", "ts", info={ONLY: "postgresql"}).ddl_if(dialect="postgresql"),
+    **MYSQL_TABLE,
 )
-"""One row per meter and tick. `vals`: JSON array by slot, null where nothing was read.
-`gaps`: JSON object, reason → slots; NULL when complete. Null without a gap: not due."""
+"""One row per meter and tick. `vals`: values by slot, null where nothing was read.
+`gaps`: JSON object, reason → slots; NULL when complete. Null without a gap: not due.
+`texts`: on PostgreSQL, where `vals` holds numbers alone: JSON object, slot → text."""
 
 gaps = Table(
     "gaps",
     metadata,
     Column("meter_id", ForeignKey("meters.meter_id"), nullable=False),
-    Column("from_ts", String(INSTANT_CHARS), nullable=False),
-    Column("to_ts", String(INSTANT_CHARS), nullable=False),
+    Column("from_ts", Instant, nullable=False),
+    Column("to_ts", Instant, nullable=False),
     Column("reason", String(64), nullable=False),
     UniqueConstraint("meter_id", "from_ts", "to_ts", "reason"),
+    **MYSQL_TABLE,
 )
 """Ticks from_ts ≤ tick < to_ts without a row in `readings`. A row of length zero with the reason
 `daemon_stopped` marks a clean stop and covers no tick. Rows are only ever added."""
@@ -109,9 +117,10 @@ schedules = Table(
     "schedules",
     metadata,
     Column("meter_id", ForeignKey("meters.meter_id"), primary_key=True),
-    Column("from_ts", String(INSTANT_CHARS), primary_key=True),
-    Column("interval_s", Float, primary_key=True),
-    Column("slots", Text, nullable=False),
+    Column("from_ts", Instant, primary_key=True),
+    Column("interval_s", SECONDS, primary_key=True),
+    Column("slots", LONG_TEXT, nullable=False),
+    **MYSQL_TABLE,
 )
 """From `from_ts` until the next row with the same meter and interval, each multiple of `interval_s`
 since 1970 UTC owes a value or a gap for each of `slots` (JSON array; `[]` ends it)."""
@@ -122,6 +131,7 @@ volttron_table_definitions = Table(
     Column("table_id", String(512), primary_key=True),
     Column("table_name", String(512), nullable=False),
     Column("table_prefix", String(512)),
+    **MYSQL_TABLE,
 )
 
 # Alembic's own table: created here too, so that a new database needs no replay of history.
@@ -129,44 +139,14 @@ alembic_version = Table(
     "alembic_version",
     metadata,
     Column("version_num", String(32), nullable=False, primary_key=True),
+    **MYSQL_TABLE,
 )
 
 
-def create(connection: Connection) -> None:
-    """Create all tables, rows and views at HEAD in an empty SQLite database."""
-    metadata.create_all(connection)
-    connection.execute(insert(alembic_version).values(version_num=HEAD))
-    names = volttron_table_definitions.columns.keys()
-    rows = [dict(zip(names, row, strict=True)) for row in VOLTTRON_TABLES]
-    connection.execute(insert(volttron_table_definitions), rows)
-    for statement in view_statements(with_old_rows=False).values():
-        connection.exec_driver_sql(statement)
-
-
-def script() -> str:
-    """The whole schema at HEAD as SQL for the `sqlite3` shell; the database counts as migrated."""
-    lines = [
-        "-- EMDC's schema for SQLite. Generated: python -m emdc.storage.schema > sql/sqlite.sql",
-        "-- Use: sqlite3 emdc.db < sql/sqlite.sql",
-        "BEGIN;",
-        *(f"{statement};" for statement in _statements()),
-        "COMMIT;",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _statements() -> Iterator[str]:
-    dialect = sqlite.dialect()
-    for table in metadata.sorted_tables:
-        text = str(CreateTable(table).compile(dialect=dialect))
-        yield "\n".join(line.rstrip() for line in text.strip().splitlines())
-        for index in table.indexes:
-            yield str(CreateIndex(index).compile(dialect=dialect))
-    rows = [insert(volttron_table_definitions).values(row) for row in VOLTTRON_TABLES]
-    for statement in (*rows, insert(alembic_version).values(version_num=HEAD)):
-        yield str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-    yield from view_statements(with_old_rows=False).values()
-
-
-if __name__ == "__main__":
-    sys.stdout.write(script())
+@compiles(CreateColumn)
+def _create_column(element: CreateColumn, compiler: Any, **options: Any) -> str | None:
+    """A column that only one kind of engine has is left out by the others."""
+    only = element.element.info.get(ONLY, compiler.dialect.name)
+    if only != compiler.dialect.name:
+        return None
+    return str(compiler.visit_create_column(element, **options))

@@ -12,16 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Row, select
+import msgspec
+from sqlalchemy import Connection, Engine, select, tuple_
 from sqlalchemy.exc import DataError, IntegrityError
 
 from emdc.errors import StorageError
-from emdc.reading import Gap, MeterReading
+from emdc.reading import Gap, MeterReading, Value
 from emdc.storage import downtime
-from emdc.storage.database import DIALECTS, IMMEDIATE, is_memory, keep_newest, reason
+from emdc.storage.columns import Values
+from emdc.storage.database import DIALECTS, is_memory
 from emdc.storage.instants import MICROSECOND, from_text, to_microseconds, to_text
 from emdc.storage.layout import MeterLayout, ReadingRow
 from emdc.storage.schema import gaps, readings
+from emdc.storage.sqlite import IMMEDIATE, keep_newest
+from emdc.storage.urls import reason
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,10 @@ Entry = MeterReading | Gap
 
 # Refusals of one row, whatever its neighbours: constraints, triggers, too long a text.
 _REFUSALS: Final = (IntegrityError, DataError)
+
+_KEYS: Final = 500
+"""Keys in one question; SQLite takes 32,766 parameters."""
+_values: Final = msgspec.json.Decoder(list[Value])
 
 _SHOWN_CHARS: Final = 200
 """Of a row's values in the log: a meter may have thousands."""
@@ -64,6 +72,14 @@ class Store:
         self._memory_limit = memory_limit if is_memory(engine) else None
         self._connection: Connection | None = None
 
+    def knows(self, entries: Sequence[Entry]) -> bool:
+        """Whether all of their meters and metrics have their places."""
+        plans = {(e.meter, e.metrics if isinstance(e, MeterReading) else ()) for e in entries}
+        return all(
+            (layout := self._meters.get(meter)) is not None and layout.knows(metrics)
+            for meter, metrics in plans
+        )
+
     def commit(self, entries: Sequence[Entry]) -> Outcome:
         """Store entries durably; those that were stored before are left alone.
 
@@ -77,7 +93,8 @@ class Store:
     def mark_stop(self, now: datetime) -> None:
         """Leave the mark of a clean stop."""
         with self._transaction() as connection:
-            downtime.mark_stop(connection, now)
+            mine = {layout.meter_id for layout in self._meters.values()}
+            downtime.mark_stop(connection, now, mine)
 
     def close(self, *, broken: bool = False) -> None:
         """Give the connection back; a broken one is closed for good, the next call opens another.
@@ -142,10 +159,10 @@ class Store:
         return reading_rows, gap_rows
 
     def _insert(self, connection: Connection, rows: Sequence[ReadingRow], outcome: Outcome) -> None:
-        outcome.stored += self._dialect.insert_readings(connection, rows)
-        if outcome.stored < len(rows):
-            for row in rows:
-                self._compare(connection, row, outcome)
+        new = self._dialect.insert_readings(connection, rows)
+        outcome.stored += new
+        if new < len(rows):
+            self._compare(connection, rows, outcome)
 
     def _insert_one_by_one(
         self, connection: Connection, rows: Mapping[int, ReadingRow], outcome: Outcome
@@ -153,37 +170,52 @@ class Store:
         for index, row in rows.items():
             try:
                 with connection.begin_nested():
-                    if self._dialect.insert_readings(connection, [row]):
-                        outcome.stored += 1
-                    else:
-                        self._compare(connection, row, outcome)
+                    self._insert(connection, [row], outcome)
             except _REFUSALS as error:
                 outcome.refused[index] = reason(error)
 
-    def _compare(self, connection: Connection, row: ReadingRow, outcome: Outcome) -> None:
-        """Look what lies at the row's key: itself, or another reading, which stays."""
-        found = _at(connection, row)
-        if found is None or (found.vals == row.vals and found.gaps == row.gaps):
-            return
-        if not row.scheduled:
-            outcome.stored += self._insert_later(connection, row)
-            return
-        outcome.conflicts += 1
-        kept, new = found.vals[:_SHOWN_CHARS], row.vals[:_SHOWN_CHARS]
-        facts = {"meter_id": row.meter_id, "tick": row.ts, "kept": kept, "new": new}
-        log.warning("reading differs from the stored one", extra=facts)
+    def _compare(
+        self, connection: Connection, rows: Sequence[ReadingRow], outcome: Outcome
+    ) -> None:
+        """Look what lies at the rows' keys: themselves, or other readings, which stay."""
+        found = self._stored(connection, rows)
+        for row in rows:
+            before = found.get((row.meter_id, row.ts))
+            if before is None or _same(before, row):
+                continue
+            if not row.scheduled:
+                outcome.stored += self._insert_later(connection, row)
+                continue
+            outcome.conflicts += 1
+            kept, new = str(before[0])[:_SHOWN_CHARS], row.vals[:_SHOWN_CHARS]
+            facts = {"meter_id": row.meter_id, "tick": row.ts, "kept": kept, "new": new}
+            log.warning("reading differs from the stored one", extra=facts)
 
     def _insert_later(self, connection: Connection, row: ReadingRow) -> int:
         """Store a manual reading in the first free microsecond; 0 when it is found on the way."""
         at = from_text(row.ts)
         for step in itertools.count(1):
             moved = row._replace(ts=to_text(at + step * MICROSECOND))
-            found = _at(connection, moved)
-            if found is None:
+            before = self._stored(connection, [moved]).get((moved.meter_id, moved.ts))
+            if before is None:
                 return self._dialect.insert_readings(connection, [moved])
-            if (found.vals, found.gaps) == (row.vals, row.gaps):
+            if _same(before, moved):
                 break
         return 0
+
+    def _stored(
+        self, connection: Connection, rows: Sequence[ReadingRow]
+    ) -> dict[tuple[int, str], tuple[Values, str | None]]:
+        """Values and gaps of what lies at the keys of these rows."""
+        table = readings.c
+        columns = (table.meter_id, table.ts, table.gaps, *self._dialect.value_columns)
+        key = tuple_(table.meter_id, table.ts)
+        found = {}
+        for start in range(0, len(rows), _KEYS):
+            keys = [(row.meter_id, row.ts) for row in rows[start : start + _KEYS]]
+            for row in connection.execute(select(*columns).where(key.in_(keys))):
+                found[row.meter_id, row.ts] = (self._dialect.values(row), row.gaps)
+        return found
 
     def _owes(self, entry: Entry) -> bool:
         return isinstance(entry, MeterReading) and entry.scheduled and entry.meter in self._meters
@@ -191,7 +223,7 @@ class Store:
     def _gap_of(self, entry: Entry) -> tuple[int, str, str, str]:
         assert isinstance(entry, MeterReading)
         ends = (to_text(entry.tick), to_text(entry.tick + MICROSECOND))
-        return (self._meters[entry.meter].meter_id, *ends, "internal_error")
+        return (self._meters[entry.meter].meter_id, *ends, "poison_row")
 
 
 def _off_the_grid(layout: MeterLayout, reading: MeterReading, row: ReadingRow) -> ReadingRow:
@@ -201,6 +233,6 @@ def _off_the_grid(layout: MeterLayout, reading: MeterReading, row: ReadingRow) -
     return row._replace(ts=to_text(reading.tick + MICROSECOND))
 
 
-def _at(connection: Connection, row: ReadingRow) -> Row[str, str | None] | None:
-    mine = (readings.c.meter_id == row.meter_id, readings.c.ts == row.ts)
-    return connection.execute(select(readings.c.vals, readings.c.gaps).where(*mine)).first()
+def _same(before: tuple[Values, str | None], row: ReadingRow) -> bool:
+    """Whether a stored reading says what the new one says; 7 and 7.0 are the same."""
+    return before[1] == row.gaps and before[0] == _values.decode(row.vals)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from litestar import HttpMethod, Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 
-from emdc.web import api, health, overview, pages, problems
+from emdc.web import api, health, metrics, overview, pages, problems
 from emdc.web.auth import Gate
 from emdc.web.exchange import Ask, Parameter, json_response, read_query, wants_json
 from emdc.web.openapi import describe
@@ -71,6 +71,7 @@ ROUTES: Final = (
         errors=(403, 409, 413, 503),
     ),
     Route("GET", "/health", health.health, gives=health.Health, also=503),
+    Route("GET", "/metrics", metrics.metrics, text=True),
     Route(
         "GET",
         "/topics",

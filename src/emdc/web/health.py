@@ -1,10 +1,11 @@
 """GET /health: what is wrong and what to do about it, for people and for monitoring.
 
-503 means that this program does not do its work: the database takes nothing, or a schedule exists
-and nothing is read. A meter that is down is data, not such a fault: 200 with `degraded`.
+503 means that this program does not do its work: the database takes nothing, the spool is about to
+be full, or a schedule exists and nothing is read. A meter that is down is data, not such a fault:
+200 with `degraded`, as while readings come back from the spool. `storage_health.py` has the part of
+the database.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,7 +18,8 @@ from emdc.collector.latest import MeterState
 from emdc.web.advice import REFUSED, advice
 from emdc.web.api import age_s
 from emdc.web.exchange import Ask, json_response
-from emdc.web.service import Service, StorageStatus
+from emdc.web.service import Service
+from emdc.web.storage_health import Database, database, is_draining, is_failing, storage_problems
 
 State: TypeAlias = Literal["ok", "late", "down", "never"]
 
@@ -48,20 +50,6 @@ class Schedule(msgspec.Struct, kw_only=True):
     shortest_interval_s: float | None
     last_attempt: datetime | None
     """When a scheduled meter last gave an answer or a reason for none."""
-
-
-class Database(msgspec.Struct, kw_only=True):
-    """How the storage is doing."""
-
-    url: str
-    ok: bool
-    in_memory: bool
-    last_commit: datetime | None
-    last_error: str | None
-    queued: int
-    stored: int
-    conflicts: int
-    dropped: int
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -104,14 +92,14 @@ def report(service: Service) -> Health:
             "tick again; check the time"
         )
     return Health(
-        ok=storage.ok and not stalled,
-        degraded=any(meter.state in {"down", "late"} for meter in meters),
+        ok=not is_failing(storage) and not stalled,
+        degraded=is_draining(storage) or any(meter.state in {"down", "late"} for meter in meters),
         version=service.version,
         started=service.started,
         uptime_s=age_s(now, service.started),
-        problems=[*_storage_problems(storage), *stalled, *_meter_problems(states, meters)],
+        problems=[*storage_problems(storage, now), *stalled, *_meter_problems(states, meters)],
         schedule=schedule,
-        database=_database(storage),
+        database=database(storage, now),
         totals=_totals(states, meters),
         meters=meters,
     )
@@ -176,31 +164,6 @@ def _stalled(schedule: Schedule, started: datetime, now: datetime) -> list[str]:
     ]
 
 
-def _storage_problems(storage: StorageStatus) -> list[str]:
-    found = []
-    if storage.in_memory:
-        found.append(
-            "samples are kept in memory only and are lost when the program ends: start it with "
-            "--db_host=emdc.db to keep them in that file"
-        )
-    if not storage.ok:
-        found.append(
-            f"the database does not take readings ({storage.last_error or 'no reason known'}), "
-            f"{storage.queued} wait: see that it runs, is reachable and has room"
-        )
-    if storage.dropped:
-        found.append(
-            f"{storage.dropped} readings were lost because the database was too slow or away "
-            "for too long"
-        )
-    if storage.conflicts:
-        found.append(
-            f"{storage.conflicts} readings were left out because the database had others of the "
-            "same meter and time: see that no second program records these meters there"
-        )
-    return found
-
-
 def _meter_problems(states: Iterable[MeterState], meters: Iterable[MeterHealth]) -> list[str]:
     """One sentence for each kind of trouble, with the names of the meters that have it."""
     names: dict[tuple[str, str], list[str]] = {}
@@ -237,21 +200,6 @@ def _refusal(state: MeterState) -> str | None:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more
-
-
-def _database(storage: StorageStatus) -> Database:
-    return Database(
-        # The storage masks the password already; a URL that came another way must not show it.
-        url=re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", storage.url),
-        ok=storage.ok,
-        in_memory=storage.in_memory,
-        last_commit=storage.last_commit_at,
-        last_error=storage.last_error,
-        queued=storage.queued,
-        stored=storage.stored,
-        conflicts=storage.conflicts,
-        dropped=storage.dropped,
-    )
 
 
 def _totals(states: Iterable[MeterState], meters: Iterable[MeterHealth]) -> dict[str, int]:

@@ -60,6 +60,38 @@ class StorageStatus(Protocol):
     def dropped(self) -> int:
         """Readings that were lost because the queue was full."""
 
+    @property
+    def spooled(self) -> int:
+        """Readings that wait in the spool."""
+
+    @property
+    def spool_bytes(self) -> int:
+        """What they take of the spool."""
+
+    @property
+    def spool_limit_bytes(self) -> int:
+        """What the spool may hold; 0: there is none."""
+
+    @property
+    def spool_since(self) -> datetime | None:
+        """UTC, when the oldest waiting reading was put there; None: the spool is empty."""
+
+    @property
+    def spool_path(self) -> str:
+        """The spool's file."""
+
+    @property
+    def replayed(self) -> int:
+        """Readings that came back from the spool into the database since the start."""
+
+    @property
+    def overflowed(self) -> int:
+        """Readings that the spool's bound dropped; each is a gap `spool_overflow`."""
+
+    @property
+    def refused(self) -> int:
+        """Readings that the database refuses for good, set aside with their reason."""
+
 
 @dataclass(frozen=True)
 class Service:

@@ -7,6 +7,7 @@ db_name, data_timezone, and `discard=yes` for a downgrade that drops readings.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from alembic import context
 from alembic.util.exc import CommandError
@@ -23,7 +24,9 @@ def run(connection: Connection) -> None:
     if migrate.is_upgrade(context.config):
         migrate.adopt(connection)
     context.configure(
-        connection=connection, target_metadata=metadata, include_object=migrate.is_ours
+        connection=connection,
+        target_metadata=metadata,
+        include_object=partial(migrate.is_ours, connection.dialect.name),
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -3,7 +3,7 @@
 Revision b6eaa6deed84, after b80fb9e8acd7.
 """
 
-from alembic import op
+from emdc.storage import steps
 
 revision = "b6eaa6deed84"
 down_revision = "b80fb9e8acd7"
@@ -13,14 +13,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Change the engine of the table data."""
-    _execute("ALTER TABLE data ENGINE=MyISAM")
+    steps.alter_mysql("data", "ENGINE=MyISAM", "storage engine MyISAM")
 
 
 def downgrade() -> None:
     """Change the engine back."""
-    _execute("ALTER TABLE data ENGINE=InnoDB")
-
-
-def _execute(statement: str) -> None:
-    if op.get_bind().dialect.name in {"mysql", "mariadb"}:
-        op.execute(statement)
+    steps.alter_mysql("data", "ENGINE=InnoDB", "storage engine InnoDB")

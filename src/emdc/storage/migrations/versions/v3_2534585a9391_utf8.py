@@ -3,7 +3,7 @@
 Revision 2534585a9391, after b6eaa6deed84.
 """
 
-from alembic import op
+from emdc.storage import steps
 
 revision = "2534585a9391"
 down_revision = "b6eaa6deed84"
@@ -22,6 +22,5 @@ def downgrade() -> None:
 
 
 def _convert(charset: str) -> None:
-    if op.get_bind().dialect.name in {"mysql", "mariadb"}:
-        for table in ("topics", "meta", "data", "volttron_table_definitions"):
-            op.execute(f"ALTER TABLE {table} CONVERT TO CHARACTER SET {charset}")
+    for table in ("topics", "meta", "data", "volttron_table_definitions"):
+        steps.alter_mysql(table, f"CONVERT TO CHARACTER SET {charset}", f"text in {charset}")

@@ -3,7 +3,7 @@
 Revision 54207f6995cd, after 2534585a9391.
 """
 
-from alembic import op
+from emdc.storage import steps
 
 revision = "54207f6995cd"
 down_revision = "2534585a9391"
@@ -13,9 +13,10 @@ depends_on = None
 
 def upgrade() -> None:
     """Index data by topic_id."""
-    op.create_index("topic_id_idx", "data", ["topic_id"])
+    steps.say("data: index by topic")
+    steps.create_index("topic_id_idx", "data", ["topic_id"])
 
 
 def downgrade() -> None:
     """Drop the index."""
-    op.drop_index("topic_id_idx", "data")
+    steps.drop_index("topic_id_idx", "data")

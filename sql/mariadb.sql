@@ -1,0 +1,99 @@
+-- EMDC's schema for MariaDB. Generated: python -m emdc.storage.ddl mariadb > sql/mariadb.sql
+-- Use: mariadb emdc < sql/mariadb.sql
+BEGIN;
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL,
+	PRIMARY KEY (version_num)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+CREATE TABLE meta (
+	topic_id INTEGER NOT NULL,
+	metadata MEDIUMTEXT NOT NULL,
+	PRIMARY KEY (topic_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+CREATE TABLE meters (
+	meter_id INTEGER NOT NULL AUTO_INCREMENT,
+	name VARCHAR(512) NOT NULL,
+	PRIMARY KEY (meter_id),
+	UNIQUE (name)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+CREATE TABLE topics (
+	topic_id INTEGER NOT NULL AUTO_INCREMENT,
+	topic_name VARCHAR(512) NOT NULL,
+	meter_id INTEGER,
+	slot INTEGER,
+	PRIMARY KEY (topic_id),
+	UNIQUE (topic_name)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+CREATE UNIQUE INDEX topics_meter_slot ON topics (meter_id, slot);
+CREATE TABLE volttron_table_definitions (
+	table_id VARCHAR(512) NOT NULL,
+	table_name VARCHAR(512) NOT NULL,
+	table_prefix VARCHAR(512),
+	PRIMARY KEY (table_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+CREATE TABLE gaps (
+	meter_id INTEGER NOT NULL,
+	from_ts DATETIME(6) NOT NULL,
+	to_ts DATETIME(6) NOT NULL,
+	reason VARCHAR(64) NOT NULL,
+	UNIQUE (meter_id, from_ts, to_ts, reason),
+	FOREIGN KEY(meter_id) REFERENCES meters (meter_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+CREATE TABLE meter_settings (
+	meter_id INTEGER NOT NULL,
+	from_ts DATETIME(6) NOT NULL,
+	settings MEDIUMTEXT NOT NULL,
+	PRIMARY KEY (meter_id, from_ts),
+	FOREIGN KEY(meter_id) REFERENCES meters (meter_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+CREATE TABLE readings (
+	meter_id INTEGER NOT NULL,
+	ts DATETIME(6) NOT NULL,
+	read_at DATETIME(6) NOT NULL,
+	scheduled BOOL NOT NULL,
+	vals MEDIUMTEXT NOT NULL,
+	gaps MEDIUMTEXT,
+	UNIQUE (meter_id, ts),
+	FOREIGN KEY(meter_id) REFERENCES meters (meter_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+CREATE TABLE schedules (
+	meter_id INTEGER NOT NULL,
+	from_ts DATETIME(6) NOT NULL,
+	interval_s DOUBLE NOT NULL,
+	slots MEDIUMTEXT NOT NULL,
+	PRIMARY KEY (meter_id, from_ts, interval_s),
+	FOREIGN KEY(meter_id) REFERENCES meters (meter_id)
+)ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
+INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('data_table', 'data', '');
+INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('meta_table', 'meta', '');
+INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('topics_table', 'topics', '');
+CREATE VIEW data AS
+SELECT r.ts AS ts, t.topic_id AS topic_id,
+  JSON_VALUE(r.vals, CONCAT('$[', t.slot, ']')) AS value_string
+FROM topics AS t STRAIGHT_JOIN readings AS r ON r.meter_id = t.meter_id
+WHERE JSON_VALUE(r.vals, CONCAT('$[', t.slot, ']')) IS NOT NULL;
+CREATE VIEW samples AS
+SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, r.ts AS ts, CASE WHEN JSON_TYPE(JSON_EXTRACT(r.vals, CONCAT('$[', t.slot, ']'))) <> 'STRING' THEN CAST(JSON_VALUE(r.vals, CONCAT('$[', t.slot, ']')) AS DOUBLE) END AS value,
+  JSON_VALUE(r.vals, CONCAT('$[', t.slot, ']')) AS value_string,
+  (SELECT JSON_UNQUOTE(JSON_EXTRACT(m.metadata, '$.units')) FROM meta AS m WHERE m.topic_id = t.topic_id) AS unit,
+  r.read_at AS read_at, r.scheduled AS scheduled, 'UTC' AS zone
+FROM topics AS t STRAIGHT_JOIN readings AS r ON r.meter_id = t.meter_id
+WHERE JSON_VALUE(r.vals, CONCAT('$[', t.slot, ']')) IS NOT NULL;
+CREATE VIEW latest AS
+SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, r.ts AS ts, CASE WHEN JSON_TYPE(JSON_EXTRACT(r.vals, CONCAT('$[', t.slot, ']'))) <> 'STRING' THEN CAST(JSON_VALUE(r.vals, CONCAT('$[', t.slot, ']')) AS DOUBLE) END AS value,
+  JSON_VALUE(r.vals, CONCAT('$[', t.slot, ']')) AS value_string,
+  (SELECT JSON_UNQUOTE(JSON_EXTRACT(m.metadata, '$.units')) FROM meta AS m WHERE m.topic_id = t.topic_id) AS unit,
+  r.read_at AS read_at
+FROM topics AS t STRAIGHT_JOIN readings AS r ON r.meter_id = t.meter_id AND r.ts = (
+  SELECT COALESCE(
+    (SELECT n.ts FROM readings AS n
+      WHERE n.meter_id = t.meter_id
+      AND n.ts = (SELECT MAX(x.ts) FROM readings AS x WHERE x.meter_id = t.meter_id)
+      AND JSON_VALUE(n.vals, CONCAT('$[', t.slot, ']')) IS NOT NULL),
+    (SELECT n.ts FROM readings AS n
+      WHERE n.meter_id = t.meter_id AND JSON_VALUE(n.vals, CONCAT('$[', t.slot, ']')) IS NOT NULL
+      AND n.ts >= COALESCE((SELECT x.ts FROM readings AS x WHERE x.meter_id = t.meter_id
+        ORDER BY x.ts DESC LIMIT 1 OFFSET 9999), '1970-01-01')
+      ORDER BY n.ts DESC LIMIT 1)));
+INSERT INTO alembic_version (version_num) VALUES ('7c1d5e90a2f4');
+COMMIT;

@@ -1,0 +1,96 @@
+-- EMDC's schema for PostgreSQL. Generated: python -m emdc.storage.ddl postgresql > sql/postgresql.sql
+-- Use: psql -d emdc -f sql/postgresql.sql
+BEGIN;
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL,
+	PRIMARY KEY (version_num)
+);
+CREATE TABLE meta (
+	topic_id INTEGER NOT NULL,
+	metadata TEXT NOT NULL,
+	PRIMARY KEY (topic_id)
+);
+CREATE TABLE meters (
+	meter_id SERIAL NOT NULL,
+	name VARCHAR(512) NOT NULL,
+	PRIMARY KEY (meter_id),
+	UNIQUE (name)
+);
+CREATE TABLE topics (
+	topic_id SERIAL NOT NULL,
+	topic_name VARCHAR(512) NOT NULL,
+	meter_id INTEGER,
+	slot INTEGER,
+	PRIMARY KEY (topic_id),
+	UNIQUE (topic_name)
+);
+CREATE UNIQUE INDEX topics_meter_slot ON topics (meter_id, slot);
+CREATE TABLE volttron_table_definitions (
+	table_id VARCHAR(512) NOT NULL,
+	table_name VARCHAR(512) NOT NULL,
+	table_prefix VARCHAR(512),
+	PRIMARY KEY (table_id)
+);
+CREATE TABLE gaps (
+	meter_id INTEGER NOT NULL,
+	from_ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	to_ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	reason VARCHAR(64) NOT NULL,
+	UNIQUE (meter_id, from_ts, to_ts, reason),
+	FOREIGN KEY(meter_id) REFERENCES meters (meter_id)
+);
+CREATE TABLE meter_settings (
+	meter_id INTEGER NOT NULL,
+	from_ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	settings TEXT NOT NULL,
+	PRIMARY KEY (meter_id, from_ts),
+	FOREIGN KEY(meter_id) REFERENCES meters (meter_id)
+);
+CREATE TABLE readings (
+	meter_id INTEGER NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	read_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	scheduled BOOLEAN NOT NULL,
+	vals DOUBLE PRECISION[] NOT NULL,
+	gaps TEXT,
+	texts JSONB,
+	UNIQUE (meter_id, ts),
+	FOREIGN KEY(meter_id) REFERENCES meters (meter_id)
+);
+CREATE INDEX readings_ts ON readings (ts);
+CREATE TABLE schedules (
+	meter_id INTEGER NOT NULL,
+	from_ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	interval_s FLOAT NOT NULL,
+	slots TEXT NOT NULL,
+	PRIMARY KEY (meter_id, from_ts, interval_s),
+	FOREIGN KEY(meter_id) REFERENCES meters (meter_id)
+);
+INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('data_table', 'data', '');
+INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('meta_table', 'meta', '');
+INSERT INTO volttron_table_definitions (table_id, table_name, table_prefix) VALUES ('topics_table', 'topics', '');
+CREATE VIEW data AS
+SELECT r.ts AS ts, t.topic_id AS topic_id,
+  COALESCE(r.vals[t.slot + 1]::text, r.texts ->> t.slot::text) AS value_string
+FROM topics AS t JOIN readings AS r ON r.meter_id = t.meter_id
+WHERE (r.vals[t.slot + 1] IS NOT NULL OR r.texts ? t.slot::text);
+CREATE VIEW samples AS
+SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, r.ts AS ts, r.vals[t.slot + 1] AS value,
+  COALESCE(r.vals[t.slot + 1]::text, r.texts ->> t.slot::text) AS value_string,
+  (SELECT m.metadata::json ->> 'units' FROM meta AS m WHERE m.topic_id = t.topic_id) AS unit,
+  r.read_at AS read_at, r.scheduled AS scheduled, 'UTC' AS zone
+FROM topics AS t JOIN readings AS r ON r.meter_id = t.meter_id
+WHERE (r.vals[t.slot + 1] IS NOT NULL OR r.texts ? t.slot::text);
+CREATE VIEW latest AS
+SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, r.ts AS ts, r.vals[t.slot + 1] AS value,
+  COALESCE(r.vals[t.slot + 1]::text, r.texts ->> t.slot::text) AS value_string,
+  (SELECT m.metadata::json ->> 'units' FROM meta AS m WHERE m.topic_id = t.topic_id) AS unit,
+  r.read_at AS read_at
+FROM topics AS t JOIN readings AS r ON r.meter_id = t.meter_id AND r.ts = (
+  SELECT b.ts FROM (
+    SELECT n.ts, n.vals, n.texts FROM readings AS n WHERE n.meter_id = t.meter_id
+    ORDER BY n.ts DESC LIMIT 10000) AS b
+  WHERE b.vals[t.slot + 1] IS NOT NULL OR b.texts ? t.slot::text
+  ORDER BY b.ts DESC LIMIT 1);
+INSERT INTO alembic_version (version_num) VALUES ('7c1d5e90a2f4');
+COMMIT;

@@ -1,0 +1,98 @@
+"""A new database at the newest revision, and the same as plain SQL.
+
+`python -m emdc.storage.ddl sqlite | postgresql | mariadb | mysql` prints the SQL that `sql/` holds.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import Connection, Dialect, insert, inspect, select
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from emdc.storage.schema import (
+    HEAD,
+    ONLY,
+    VOLTTRON_TABLES,
+    alembic_version,
+    metadata,
+    volttron_table_definitions,
+)
+from emdc.storage.views import engine_name, view_statements
+
+_USE: Final = {
+    "sqlite": "sqlite3 emdc.db < sql/sqlite.sql",
+    "postgresql": "psql -d emdc -f sql/postgresql.sql",
+    "mariadb": "mariadb emdc < sql/mariadb.sql",
+    "mysql": "mysql emdc < sql/mysql.sql",
+}
+_NAMES: Final = {
+    "sqlite": "SQLite",
+    "postgresql": "PostgreSQL",
+    "mysql": "MySQL",
+    "mariadb": "MariaDB",
+}
+
+
+def create(connection: Connection) -> None:
+    """Create all tables, rows and views at HEAD in an empty database.
+
+    One in which that was begun and killed is completed.
+    """
+    metadata.create_all(connection)
+    table = volttron_table_definitions
+    known = set(connection.execute(select(table.c.table_id)).scalars())
+    rows = [dict(zip(table.columns.keys(), row, strict=True)) for row in VOLTTRON_TABLES]
+    if new := [row for row in rows if row["table_id"] not in known]:
+        connection.execute(insert(table), new)
+    there = inspect(connection).get_view_names()
+    engine = engine_name(connection.dialect)
+    for name, statement in view_statements(engine, with_old_rows=False).items():
+        if name not in there:
+            connection.exec_driver_sql(statement)
+    # Last: where DDL commits by itself, only a database that is whole says that it is.
+    connection.execute(insert(alembic_version).values(version_num=HEAD))
+
+
+def script(engine: str) -> str:
+    """The whole schema at HEAD as SQL for the database's shell; it counts as migrated."""
+    lines = [
+        f"-- EMDC's schema for {_NAMES[engine]}. Generated:"
+        f" python -m emdc.storage.ddl {engine} > sql/{engine}.sql",
+        f"-- Use: {_USE[engine]}",
+        "BEGIN;",
+        *(f"{statement};" for statement in _statements(engine)),
+        "COMMIT;",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _statements(engine: str) -> Iterator[str]:
+    dialect = _dialect(engine)
+    for table in metadata.sorted_tables:
+        text = str(CreateTable(table).compile(dialect=dialect))
+        yield "\n".join(line.rstrip() for line in text.strip().splitlines())
+        for index in table.indexes:
+            if index.info.get(ONLY, engine) != engine:
+                continue
+            yield str(CreateIndex(index).compile(dialect=dialect))
+    rows = [insert(volttron_table_definitions).values(row) for row in VOLTTRON_TABLES]
+    for statement in rows:
+        yield _literal(statement, dialect)
+    yield from view_statements(engine, with_old_rows=False).values()
+    yield _literal(insert(alembic_version).values(version_num=HEAD), dialect)
+
+
+def _dialect(engine: str) -> Dialect:
+    modules = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql, "mariadb": mysql}
+    return modules[engine].dialect()  # type: ignore[no-any-return]
+
+
+def _literal(statement: object, dialect: Dialect) -> str:
+    options = {"literal_binds": True}
+    return str(statement.compile(dialect=dialect, compile_kwargs=options))  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(script(sys.argv[1]))

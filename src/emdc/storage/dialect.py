@@ -1,0 +1,72 @@
+"""What one kind of database has to give: the Protocol of `sqlite`, `postgresql` and `mysql`.
+
+Those three modules satisfy it by shape; `database.DIALECTS` is their table. Everything that is not
+portable SQL is behind these names, but for the views (`views`) and the revisions (`migrations`).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Row
+from sqlalchemy.exc import DBAPIError
+
+from emdc.storage.columns import Values
+from emdc.storage.layout import ReadingRow
+
+GapRow: TypeAlias = tuple[int, str, str, str]
+"""meter_id, from_ts, to_ts, reason."""
+
+LOOPBACK: Final = frozenset({"", "localhost", "127.0.0.1", "::1"})
+CONNECT_S: Final = 10
+SILENCE_S: Final = 30
+"""A server that says nothing for so long is given up, and asked again on a new connection."""
+
+
+class Dialect(Protocol):
+    """One kind of database."""
+
+    @property
+    def value_columns(self) -> tuple[ColumnElement[Any], ...]:
+        """What to select of `readings` to have its values."""
+
+    @property
+    def has_value(self) -> ColumnElement[bool]:
+        """Whether a row of `readings` holds any value."""
+
+    def values(self, row: Row[Any]) -> Values:
+        """Values by slot of a row that has `value_columns`."""
+
+    def minute(self, ts: ColumnElement[str]) -> ColumnElement[Any]:
+        """What is equal for instants of one minute."""
+
+    def connect_args(self, url: URL, tls_ca: Path | None) -> dict[str, Any]:
+        """What the driver needs beside the URL."""
+
+    def on_connect(self, connection: Any) -> None:
+        """Set up a new connection of the driver."""
+
+    def probe(self, engine: Engine) -> None:
+        """Raise StorageError unless the database answers and can be used."""
+
+    def insert_readings(self, connection: Connection, rows: Sequence[ReadingRow]) -> int:
+        """Insert rows of `readings` whose key is new, in one go; gives how many were."""
+
+    def insert_gaps(self, connection: Connection, rows: Sequence[GapRow]) -> int:
+        """Insert rows of `gaps` that are not there yet; gives how many were."""
+
+    def alone(self, engine: Engine) -> AbstractContextManager[None]:
+        """No other process is in such a block on this database."""
+
+
+@contextmanager
+def translated(connection: Connection) -> Iterator[None]:
+    """Errors of the driver itself become those of SQLAlchemy, as if it had run the statement."""
+    driver = connection.dialect.loaded_dbapi
+    try:
+        yield
+    except driver.Error as error:
+        raise DBAPIError.instance(
+            None, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error

@@ -1,0 +1,151 @@
+"""MySQL and MariaDB, by PyMySQL or mysql-connector: one INSERT of many rows.
+
+`INSERT IGNORE` would hide other errors than a key that is there; the update that changes nothing
+does not, and needs no more than the right to update that one column.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Text, func, text, type_coerce
+from sqlalchemy.exc import DataError
+
+from emdc.storage.columns import Values
+from emdc.storage.dialect import CONNECT_S, LOOPBACK, SILENCE_S, GapRow
+from emdc.storage.layout import ReadingRow
+from emdc.storage.schema import readings
+from emdc.storage.urls import shown
+
+log = logging.getLogger(__name__)
+
+_SQL_MODE: Final = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+_LOCK: Final = text("SELECT GET_LOCK('emdc: meters and topics', 30)")
+_UNLOCK: Final = text("SELECT RELEASE_LOCK('emdc: meters and topics')")
+# Without the names of the columns, whose order is the table's: MariaDB wants the right to update
+# each column that is named, although only one is.
+_READING: Final = "INSERT INTO readings VALUES "
+_GAP: Final = "INSERT INTO gaps VALUES "
+_UNLESS_THERE: Final = " ON DUPLICATE KEY UPDATE meter_id = meter_id"
+_ROW_BYTES: Final = 160
+"""More than a row takes in a statement beside its values and gaps."""
+_PACKET: Final = "emdc_packet_bytes"
+
+value_columns: Final[tuple[ColumnElement[Any], ...]] = (readings.c.vals,)
+has_value: Final[ColumnElement[bool]] = func.replace(
+    type_coerce(readings.c.vals, Text), "null,", ""
+).not_in(("[null]", "[]"))
+
+
+def values(row: Row[Any]) -> Values:
+    """Values by slot."""
+    return list(row.vals)
+
+
+def minute(ts: ColumnElement[str]) -> ColumnElement[Any]:
+    """`YYYY-MM-DD HH:MM`."""
+    return func.substr(ts, 1, 16)
+
+
+def connect_args(url: URL, tls_ca: Path | None) -> dict[str, Any]:
+    """Time-outs, UTC, strict checks, and TLS as far as the server offers it.
+
+    With `tls_ca` it must be TLS, and certificate and name are verified. Affected rows are counted
+    as changed ones, not as found ones: that is how new rows are told from those that were there.
+    """
+    arguments: dict[str, Any] = {
+        "charset": "utf8mb4",
+        "collation": "utf8mb4_bin",
+        "sql_mode": _SQL_MODE,
+        "init_command": "SET time_zone = '+00:00'",
+        "read_timeout": SILENCE_S,
+        "write_timeout": SILENCE_S,
+    }
+    if url.get_driver_name() == "mysqlconnector":
+        from mysql.connector.constants import ClientFlag  # noqa: PLC0415 (the driver that is used)
+
+        arguments |= {"connection_timeout": CONNECT_S, "client_flags": ClientFlag.get_default()}
+    else:
+        arguments |= {"connect_timeout": CONNECT_S, "client_flag": 0}
+    if tls_ca is not None:
+        arguments |= {
+            "ssl_ca": str(tls_ca),
+            "ssl_verify_cert": True,
+            "ssl_verify_identity": True,
+        }
+    elif (url.host or "") in LOOPBACK:
+        arguments["ssl_disabled"] = True
+    return {key: value for key, value in arguments.items() if key not in url.query}
+
+
+def on_connect(_connection: Any) -> None:
+    """Nothing: the driver has set up the session by `connect_args`."""
+
+
+def probe(engine: Engine) -> None:
+    """Connect, and say when the server's commits do not wait for its disk."""
+    with engine.connect() as connection:
+        flush = connection.exec_driver_sql("SELECT @@innodb_flush_log_at_trx_commit").scalar()
+    if flush != 1:
+        mend = "set innodb_flush_log_at_trx_commit=1 there: a power cut may lose the last second"
+        log.warning("the server does not wait", extra={"url": shown(engine.url), "mend": mend})
+
+
+def insert_readings(connection: Connection, rows: Sequence[ReadingRow]) -> int:
+    """Insert rows of `readings` whose key is new; gives how many were.
+
+    Raises DataError when one row is more than the server takes in one statement.
+    """
+    room = _packet_bytes(connection) // 2
+    new, chunk, size = 0, list[ReadingRow](), 0
+    for row in rows:
+        # Quoting may double a character, and one may take four bytes; numbers take neither.
+        weight = _ROW_BYTES + len(row.vals) + len(row.gaps or "")
+        if weight > room:
+            said = f"{weight} bytes in one reading, the server's max_allowed_packet is {2 * room}"
+            raise DataError(None, None, ValueError(said))
+        if size + weight > room:
+            new += _insert(connection, _READING, chunk)
+            chunk, size = [], 0
+        chunk.append(row)
+        size += weight
+    return new + _insert(connection, _READING, chunk)
+
+
+def insert_gaps(connection: Connection, rows: Sequence[GapRow]) -> int:
+    """Insert rows of `gaps` that are not there yet; gives how many were."""
+    most = max(1, _packet_bytes(connection) // 2 // _ROW_BYTES)
+    return sum(
+        _insert(connection, _GAP, rows[start : start + most]) for start in range(0, len(rows), most)
+    )
+
+
+def _insert(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    if not rows:
+        return 0
+    places = f"({', '.join(['%s'] * len(rows[0]))})"
+    statement = f"{sql}{', '.join([places] * len(rows))}{_UNLESS_THERE}"
+    options = {"preserve_rowcount": True}
+    flat = tuple(value for row in rows for value in row)
+    return connection.exec_driver_sql(statement, flat, execution_options=options).rowcount
+
+
+def _packet_bytes(connection: Connection) -> int:
+    known: int | None = connection.info.get(_PACKET)
+    if known is None:
+        asked = connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
+        known = connection.info[_PACKET] = int(asked)
+    return known
+
+
+@contextmanager
+def alone(engine: Engine) -> Iterator[None]:
+    """A named lock that the server frees when this connection ends."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(_LOCK)
+        try:
+            yield
+        finally:
+            connection.execute(_UNLOCK)

@@ -12,6 +12,7 @@ LIST = {
     *(f"S{number}" for number in (*range(1, 10), *range(15, 34))),
     *(f"C{number}" for number in range(1, 23)),
     *(f"H{number}" for number in range(1, 10)),
+    *(f"D{number}" for number in (*range(1, 22), *range(24, 27))),
     *(f"M{number}" for number in (*range(1, 8), *range(10, 14), 17)),
 }
 

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from emdc.cli.demo import simulated
 from emdc.reading import MeterProfile, MeterReading
 from emdc.storage import downtime
 from emdc.storage.database import DIALECTS, open_engine
@@ -20,7 +22,7 @@ from emdc.storage.registry import register
 from emdc.storage.schema import metadata
 from emdc.storage.views import VIEW_NAMES
 from tests.conftest import need_program
-from tests.program import PATIENCE_S
+from tests.program import PATIENCE_S, daemon, meter_flags, until
 from tests.servers import Server, mariadb, postgresql
 from tests.storage.plant import METER, NOON, profile, reading
 
@@ -28,6 +30,9 @@ SQL = Path(__file__).parents[1] / "sql"
 SECRET = "correct-horse"
 NO_RIGHT = {"42501", "1044", "1142", "1143", "1227"}
 """SQLSTATE of PostgreSQL and error numbers of MySQL."""
+
+DAEMONS = "SELECT ts FROM readings WHERE vals IS NOT NULL AND ts > '2026-04-01'"
+"""Readings that were not made up for another test here."""
 
 _numbers = itertools.count(1)
 
@@ -177,6 +182,20 @@ def test_the_writer_can_do_all_that_the_daemon_does(owner: Engine, writer: Engin
     assert "new" in str(rows(writer, "SELECT settings FROM meter_settings"))
     assert rows(writer, "SELECT slots FROM schedules") == [("[0]",)]
     assert rows(writer, "SELECT reason FROM gaps") == [("daemon_stopped",)]
+
+
+def test_the_daemon_runs_as_the_writer(site: Site, owner: Engine, tmp_path: Path) -> None:
+    url = site.account("emdc_writer").url(site.named("emdc"))
+    given = {"EMDC_DB_URL": url.replace("postgresql+psycopg", "postgresql")}
+    with simulated() as ports:
+        flags = meter_flags(ports[0], "--panel_interval=1", f"--db_spool={tmp_path / 'spool.db'}")
+        with daemon(*flags, folder=tmp_path, environment=given) as program:
+            assert program.ask("POST", "/collect")[0] == 200
+            until(lambda: len(rows(owner, DAEMONS)) >= 3)
+            code, _, errors = program.end(signal.SIGTERM)
+    assert (code, errors) == (0, "")
+    ends = "SELECT count(*) FROM gaps JOIN meters USING (meter_id) WHERE name LIKE '%nexus_meter'"
+    assert rows(owner, f"{ends} AND reason = 'daemon_stopped'")[0][0]
 
 
 @pytest.mark.parametrize("name", [*metadata.tables, *VIEW_NAMES])

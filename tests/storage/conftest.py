@@ -28,3 +28,12 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     server = postgresql() if request.param == "postgresql" else mariadb()
     with fresh(server) as url:
         yield url.replace("mysql+pymysql", request.param)
+
+
+@pytest.fixture
+def server_engine(server_url: str) -> Iterator[Engine]:
+    """The same at the newest revision."""
+    opened = open_engine(server_url)
+    prepare(opened)
+    yield opened
+    opened.dispose()

@@ -279,6 +279,34 @@ def test_database_of_another_version_ends_the_start(url: str, spool: Spool) -> N
         asyncio.run(story())
 
 
+def test_database_that_refuses_everything_is_waited_for(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/emdc.db")
+    prepare(engine)
+    spool = Spool(tmp_path / "emdc.db-spool", limit_bytes=1_000_000, clock=lambda: NOON)
+    forbid = (
+        "CREATE TRIGGER closed BEFORE INSERT ON readings BEGIN SELECT RAISE(ABORT, 'closed'); END"
+    )
+
+    def change(sql: str) -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(sql)
+
+    async def story() -> None:
+        async with recording(engine, spool=spool, retry_s=0.05, ends=tick(20)) as recorder:
+            change(forbid)
+            await recorder.write([reading(at) for at in range(20)])
+            await until(lambda: not recorder.status().ok)
+            status = recorder.status()
+            assert (status.spooled, status.refused, status.last_error) == (20, 0, "closed")
+            change("DROP TRIGGER closed")
+            await drained(recorder)
+            assert recorder.status().stored == 20
+
+    asyncio.run(story())
+    assert conservation(engine, until=tick(20)).values == 60
+    engine.dispose()
+
+
 def test_locked_sqlite_file_is_waited_for_in_the_spool(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/emdc.db?timeout=0.1")
     prepare(engine)

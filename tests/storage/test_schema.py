@@ -8,6 +8,7 @@ from sqlalchemy import Engine, inspect
 
 from emdc.storage import ddl, schema
 from emdc.storage.database import open_engine
+from emdc.storage.layout import ReadingRow
 from emdc.storage.migrate import SCRIPTS, current, prepare, upgrade
 from tests.storage.plant import execute, rows
 
@@ -63,6 +64,15 @@ def test_revisions_are_those_of_the_scripts_in_their_order() -> None:
     config.set_main_option("path_separator", "os")
     walked = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     assert tuple(reversed(walked)) == schema.REVISIONS
+
+
+def test_columns_stand_in_the_order_in_which_mysql_is_given_their_values() -> None:
+    stand = {
+        table.name: tuple(c.name for c in table.columns if c.info.get(schema.ONLY) is None)
+        for table in (schema.readings, schema.gaps)
+    }
+    assert stand["readings"] == ReadingRow._fields
+    assert stand["gaps"] == ("meter_id", "from_ts", "to_ts", "reason")
 
 
 def test_new_database_names_the_volttron_tables(engine: Engine, path: Path) -> None:

@@ -1,7 +1,7 @@
 """The commands: arguments in, printed text and an exit code out.
 
     emdc run | collect | migrate | simulate | demo
-    emdc gendata
+    emdc gendata | export | import | check | retention
     emdc map list | show | check | plan
 
 A file for each group; each is imported when its command is asked for, so that `emdc --help` starts

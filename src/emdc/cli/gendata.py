@@ -4,7 +4,6 @@ Samples are made and written window by window, one transaction each: memory stay
 whoever interrupts it is left with whole windows.
 """
 
-import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,10 +16,10 @@ from typing import Any, Final, TypeAlias
 
 from emdc import daemon, stores
 from emdc.cli.flags import DATABASE, LOG, checked, takes
-from emdc.cli.settings import load
+from emdc.cli.settings import load, without_meters
 from emdc.cli.terminal import note, say
 from emdc.config import Settings
-from emdc.config.table import CONFIG, PANEL, Setting
+from emdc.config.table import CONFIG, Setting
 from emdc.errors import ConfigError, StorageError
 from emdc.meters import library
 from emdc.storage.database import DIALECTS, Database, connected
@@ -93,7 +92,7 @@ def command(**given: object) -> int:
     own: dict[str, Any] = checked(OWN, {row.flag: given.pop(row.flag, None) for row in OWN}, {})
     if own["topics"] and any(own[row.flag] is not None for row in OWN if row is not TOPICS):
         raise ConfigError("--topics: makes no samples, expected it without --input_file and others")
-    settings = load(given, _without_meters())
+    settings = load(given, without_meters())
     if settings.database.in_memory:
         raise ConfigError("no database is named, expected --db_host=FILE or --db_type and the like")
     if own["topics"]:
@@ -110,12 +109,6 @@ def command(**given: object) -> int:
         engine.dispose()
     _sum_up(total, len(waves), monotonic() - started, settings)
     return 0
-
-
-def _without_meters() -> dict[str, str]:
-    """The environment without what it says of a meter: no meter is asked here."""
-    meters = {name for row in PANEL for name in row.names}
-    return {name: value for name, value in os.environ.items() if name not in meters}
 
 
 def _entries(own: Mapping[str, Any]) -> tuple[tuple[Entry, ...], str]:

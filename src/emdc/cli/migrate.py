@@ -1,15 +1,16 @@
 """`emdc migrate`: the schema of a database brought up to date."""
 
-import os
 from typing import Final
 
 from emdc.cli.flags import DATABASE, LOG, checked, takes
-from emdc.cli.settings import load
+from emdc.cli.settings import load, without_meters
 from emdc.cli.terminal import note, say
 from emdc.config import Settings
-from emdc.config.table import CONFIG, PANEL, Setting
+from emdc.config.table import CONFIG, Setting
 from emdc.errors import ConfigError
 from emdc.storage import database, migrate
+from emdc.storage.existing import open_existing
+from emdc.storage.sqlite import sqlite_file
 
 REVISION: Final = Setting("", "revision", "text", "head", "Revision to upgrade to")
 ZONE: Final = Setting(
@@ -23,42 +24,65 @@ ZONE: Final = Setting(
 OLD_FILE: Final = Setting(
     "", "config_file", "path", None, "File that the old collector's migration needed; not used"
 )
-OWN: Final = (REVISION, ZONE, OLD_FILE)
+DRY_RUN: Final = Setting("", "dry_run", "switch", False, "Say what would happen and change nothing")
+OWN: Final = (REVISION, ZONE, DRY_RUN, OLD_FILE)
 
 
 @takes(*DATABASE, *OWN, CONFIG, *LOG)
 def command(**given: object) -> int:
     """Bring a database to this version's schema.
 
-    All of it happens or nothing, and every row is kept. Databases of the
-    collector before this one are understood, also those made by hand. A
-    SQLite file that does not exist is created.
+    Every row is kept. On SQLite and PostgreSQL all of it happens or
+    nothing; on MySQL and MariaDB an upgrade that was killed goes on when it
+    is run again. Databases of the collector before this one are understood,
+    also those made by hand. A SQLite file that does not exist is created.
 
         emdc migrate --db_host=emdc.db
+        emdc migrate --db_host=sqlite.db --dry_run
         emdc migrate --db_host=sqlite.db --data_timezone=America/Los_Angeles
     """
     own = checked(OWN, {row.flag: given.pop(row.flag, None) for row in OWN}, {})
-    settings = load(given, _without_meters())
+    settings = load(given, without_meters())
     if settings.database.in_memory:
         raise ConfigError("no database is named, expected --db_host=FILE or --db_type and the like")
     if own["config_file"] is not None:
         note("emdc: --config_file is not needed any more and is ignored")
-    zone = own["data_timezone"]
-    _upgrade(settings, str(own["revision"]), None if zone is None else str(zone))
+    zone = None if own["data_timezone"] is None else str(own["data_timezone"])
+    run = _preview if own["dry_run"] else _upgrade
+    run(settings, str(own["revision"]), zone)
     return 0
 
 
-def _without_meters() -> dict[str, str]:
-    """The environment without what it says of a meter: a half described one is no matter here."""
-    meters = {name for row in PANEL for name in row.names}
-    return {name: value for name, value in os.environ.items() if name not in meters}
+def _preview(settings: Settings, revision: str, zone: str | None) -> None:
+    """Print what an upgrade would do; a file that is not there is not created either."""
+    address, where = settings.database_url(), settings.redacted_url()
+    database.make_engine(address).dispose()
+    file = sqlite_file(address)
+    if file is not None and not file.exists():
+        say(f"{where}: no such file, a new database would be made")
+        return
+    engine = open_existing(address, tls_ca=settings.database.tls_ca)
+    try:
+        first, *others = migrate.preview(engine, revision, data_timezone=zone)
+    finally:
+        engine.dispose()
+    say(f"{where}: {first}")
+    for line in others:
+        say(line)
+    say("nothing was changed")
 
 
 def _upgrade(settings: Settings, revision: str, zone: str | None) -> None:
-    engine = database.open_engine(settings.database_url(), pool_size=1)
+    engine = database.open_engine(
+        settings.database_url(),
+        pool_size=1,
+        tls_ca=settings.database.tls_ca,
+        # A table of the old collector may take an hour to convert, in which a server says nothing.
+        silence_s=None,
+    )
     try:
         before = migrate.current(engine)
-        migrate.upgrade(engine, revision, data_timezone=zone)
+        migrate.upgrade(engine, revision, data_timezone=zone, say=say)
         after = migrate.current(engine)
     finally:
         engine.dispose()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emdc import config, logs
 from emdc.config import Settings
-from emdc.config.table import CONFIG
+from emdc.config.table import CONFIG, PANEL
 
 log = logging.getLogger("emdc")
 
@@ -26,6 +26,14 @@ def load(given: Mapping[str, object], environment: Mapping[str, str] | None = No
     )
     start_log(settings)
     return settings
+
+
+def without_meters() -> dict[str, str]:
+    """This process's environment without what it says of a meter: for commands that ask none, to
+    which a half described one is no matter.
+    """
+    meters = {name for row in PANEL for name in row.names}
+    return {name: value for name, value in os.environ.items() if name not in meters}
 
 
 def start_log(settings: Settings) -> logs.LogHandler:

@@ -6,7 +6,7 @@ The count reads the tables alone and knows nothing of how they were written.
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -61,8 +61,10 @@ class Conservation:
     pending: int = 0
     """Of the missing, those after all that is recorded of their meter: a collector that runs is
     about to write them, the next start of one that does not will say why they are not there."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """Meters with pending ones, and the first such tick of each."""
     examples: list[str] = field(default_factory=list)
-    """The first few faults, one line each."""
+    """The first few faults, one line each; pending ones are none."""
 
     @property
     def holds(self) -> bool:
@@ -91,7 +93,7 @@ def conservation(engine: Engine, *, until: datetime, since: datetime | None = No
         names = connection.execute(select(meters.c.meter_id, meters.c.name)).all()
     for meter_id, name in names:
         with connected(engine, **_SNAPSHOT.get(engine.dialect.name, {})) as connection:
-            walk = _Walk(name, to_text(since) if since else "", to_text(until), "")
+            walk = _Walk(name, to_text(since) if since else "", to_text(until))
             _count_meter(connection, meter_id, result, walk)
     return result
 
@@ -101,8 +103,6 @@ class _Walk:
     meter: str
     since: str
     until: str
-    recorded: str
-    """Ticks from here on are not recorded yet."""
 
 
 class _Reading(NamedTuple):
@@ -117,8 +117,10 @@ def _count_meter(connection: Connection, meter_id: int, result: Conservation, wa
     deleted = [row.to_ts for row in ranges if row.reason == DELETED]
     walk.since = max([walk.since, *deleted])
     known = (downtime.known(connection, meter_id), downtime.mark(connection, meter_id))
-    walk.recorded = max((to_text(at) for at in known if at), default="")
+    recorded = max((to_text(at) for at in known if at), default="")
     groups = _schedules(connection, meter_id)
+    _count_pending(result, replace(walk, since=max(walk.since, recorded)), groups)
+    walk.until = min(walk.until, max(recorded, walk.since))
     covers = _Covers([row for row in ranges if row.reason != DELETED])
     # Last of all questions: while its rows stream, some drivers answer no other.
     rows = _rows(connection, meter_id, walk)
@@ -197,19 +199,38 @@ def _due(groups: Sequence[Sequence[_Row]], walk: _Walk) -> Iterator[tuple[str, l
         yield tick, together
 
 
+def _count_pending(result: Conservation, walk: _Walk, groups: Sequence[Sequence[_Row]]) -> None:
+    """Count the ticks of a walk along which nothing is recorded: there may be years of them."""
+    firsts = []
+    for start, stop, step, slots in (span for rows in groups for span in _spans(rows, walk)):
+        pending = len(slots) * len(range(start, stop, step))
+        result.due += pending
+        result.missing += pending
+        result.pending += pending
+        if pending:
+            firsts.append(start)
+    if firsts:
+        result.silent[walk.meter] = to_text(from_microseconds(min(firsts)))
+
+
 def _ticks(rows: Sequence[_Row], walk: _Walk) -> Iterator[tuple[str, list[int]]]:
     """The ticks of one interval with the slots in force at each."""
+    for start, stop, step, slots in _spans(rows, walk):
+        for at in range(start, stop, step):
+            yield to_text(from_microseconds(at)), slots
+
+
+def _spans(rows: Sequence[_Row], walk: _Walk) -> Iterator[tuple[int, int, int, list[int]]]:
+    """First tick, end and step in microseconds since 1970, with the slots in force."""
     ends = [*(row.from_ts for row in rows[1:]), walk.until]
     for row, end in zip(rows, ends, strict=True):
         slots = _numbers.decode(row.slots)
         if not slots:
             continue
-        step = step_of(row.interval_s)
         begin = from_text(max(row.from_ts, walk.since))
         start = to_microseconds(first_tick(begin, row.interval_s))
         stop = to_microseconds(from_text(min(end, walk.until)))
-        for at in range(start, stop, step):
-            yield to_text(from_microseconds(at)), slots
+        yield start, stop, step_of(row.interval_s), slots
 
 
 def _count_tick(
@@ -234,8 +255,6 @@ def _count_tick(
             faults["doubled" if has_value or reasons_given else "missing"].append(slot)
     result.missing += len(faults["missing"])
     result.doubled += len(faults["doubled"])
-    if row is None and ts >= walk.recorded:
-        result.pending += len(faults["missing"])
     for what, at_fault in faults.items():
         if at_fault:
             result.fault(what, walk.meter, ts, at_fault)

@@ -16,7 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from emdc.errors import ConfigError, StorageError
 from emdc.storage import mysql, postgresql, sqlite
-from emdc.storage.dialect import Dialect
+from emdc.storage.dialect import SILENCE_S, Dialect
 from emdc.storage.sqlite import IMMEDIATE
 from emdc.storage.urls import reason, shown
 
@@ -37,13 +37,21 @@ _SPARE: Final = 10
 """Connections beyond the pool's size, for a moment of many questions."""
 
 
-def open_engine(url: str | URL, *, pool_size: int = 3, tls_ca: Path | None = None) -> Engine:
+def open_engine(
+    url: str | URL,
+    *,
+    pool_size: int = 3,
+    tls_ca: Path | None = None,
+    silence_s: int | None = SILENCE_S,
+) -> Engine:
     """An engine whose database has answered; SQLite files: WAL, each commit on disk.
 
-    A SQLite file that does not exist yet is created empty. Raises ConfigError when the URL cannot
-    mean a database of ours, StorageError when the database is away or cannot be used.
+    A SQLite file that does not exist yet is created empty. A server that says nothing for
+    `silence_s` is given up (None: never, for statements that may take hours). Raises ConfigError
+    when the URL cannot mean a database of ours, StorageError when the database is away or cannot
+    be used.
     """
-    engine = make_engine(url, pool_size=pool_size, tls_ca=tls_ca)
+    engine = make_engine(url, pool_size=pool_size, tls_ca=tls_ca, silence_s=silence_s)
     try:
         probe(engine)
     except BaseException:
@@ -52,9 +60,16 @@ def open_engine(url: str | URL, *, pool_size: int = 3, tls_ca: Path | None = Non
     return engine
 
 
-def make_engine(url: str | URL, *, pool_size: int = 3, tls_ca: Path | None = None) -> Engine:
+def make_engine(
+    url: str | URL,
+    *,
+    pool_size: int = 3,
+    tls_ca: Path | None = None,
+    silence_s: int | None = SILENCE_S,
+) -> Engine:
     """The same, without asking the database anything. Raises ConfigError, StorageError."""
     target = _parsed(url)
+    speaker = DIALECTS[target.get_backend_name()]
     memory = sqlite.is_memory(target)
     if target.get_backend_name() == "sqlite":
         sqlite.check(target)
@@ -65,7 +80,7 @@ def make_engine(url: str | URL, *, pool_size: int = 3, tls_ca: Path | None = Non
             # One connection in all is both the memory database and the lock that its users share.
             pool_size=1 if memory else pool_size,
             max_overflow=0 if memory else _SPARE,
-            connect_args=DIALECTS[target.get_backend_name()].connect_args(target, tls_ca),
+            connect_args=speaker.connect_args(target, tls_ca, silence_s=silence_s),
             hide_parameters=True,
         )
     except (ImportError, NoSuchModuleError) as error:
@@ -74,7 +89,6 @@ def make_engine(url: str | URL, *, pool_size: int = 3, tls_ca: Path | None = Non
             f"database {shown(target)}: its driver is not installed ({error}): "
             f"pip install 'emdc[{extra}]'"
         ) from error
-    speaker = DIALECTS[engine.dialect.name]
     event.listen(engine, "connect", lambda connection, _record: speaker.on_connect(connection))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", sqlite.on_begin)

@@ -4,13 +4,13 @@ Those three modules satisfy it by shape; `database.DIALECTS` is their table. Eve
 portable SQL is behind these names, but for the views (`views`) and the revisions (`migrations`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Row
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from emdc.storage.columns import Values
 from emdc.storage.layout import ReadingRow
@@ -21,7 +21,14 @@ GapRow: TypeAlias = tuple[int, str, str, str]
 LOOPBACK: Final = frozenset({"", "localhost", "127.0.0.1", "::1"})
 CONNECT_S: Final = 10
 SILENCE_S: Final = 30
-"""A server that says nothing for so long is given up, and asked again on a new connection."""
+"""A server that says nothing for so long is given up, and asked again on a new connection; an
+upgrade waits without end."""
+
+_REFUSING: Final = ("22", "23", "44", "45", "P0001")
+"""Heads of SQLSTATE: data, integrity, a view's check, and what triggers raise on MySQL and
+PostgreSQL. Drivers do not agree on classes for them."""
+_MYSQL_CHECK: Final = 3819
+"""A CHECK of MySQL's, whose SQLSTATE says nothing."""
 
 
 class Dialect(Protocol):
@@ -41,8 +48,10 @@ class Dialect(Protocol):
     def minute(self, ts: ColumnElement[str]) -> ColumnElement[Any]:
         """What is equal for instants of one minute."""
 
-    def connect_args(self, url: URL, tls_ca: Path | None) -> dict[str, Any]:
-        """What the driver needs beside the URL."""
+    def connect_args(
+        self, url: URL, tls_ca: Path | None, *, silence_s: int | None
+    ) -> dict[str, Any]:
+        """What the driver needs beside the URL; with `silence_s` None it waits without end."""
 
     def on_connect(self, connection: Any) -> None:
         """Set up a new connection of the driver."""
@@ -50,8 +59,11 @@ class Dialect(Protocol):
     def probe(self, engine: Engine) -> None:
         """Raise StorageError unless the database answers and can be used."""
 
-    def insert_readings(self, connection: Connection, rows: Sequence[ReadingRow]) -> int:
-        """Insert rows of `readings` whose key is new, in one go; gives how many were."""
+    def insert_readings(self, connection: Connection, rows: Iterable[ReadingRow]) -> int:
+        """Insert rows of `readings` whose key is new, in one go; gives how many were.
+
+        `rows` is walked to its end, once.
+        """
 
     def insert_gaps(self, connection: Connection, rows: Sequence[GapRow]) -> int:
         """Insert rows of `gaps` that are not there yet; gives how many were."""
@@ -70,3 +82,15 @@ def translated(connection: Connection) -> Iterator[None]:
         raise DBAPIError.instance(
             None, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
         ) from error
+
+
+def refuses_row(error: DBAPIError) -> bool:
+    """Whether the database refuses a row for what is in it, and takes its neighbours."""
+    said = error.orig
+    state = str(getattr(said, "sqlstate", None) or "")
+    number = said.args[0] if said is not None and said.args else None
+    return (
+        isinstance(error, IntegrityError | DataError)
+        or state.startswith(_REFUSING)
+        or number == _MYSQL_CHECK
+    )

@@ -23,6 +23,8 @@ MAX_EXACT_INT: Final = 2**53
 """Beyond it a JSON number loses digits in most readers, so such integers are kept as text."""
 
 _encode: Final = msgspec.json.Encoder().encode
+# All meters of one tick spell it alike.
+_tick_text: Final = lru_cache(maxsize=64)(to_text)
 
 
 class ReadingRow(NamedTuple):
@@ -56,7 +58,7 @@ class MeterLayout:
             plan = self._plans[reading.metrics] = self._plan(reading.metrics)
         try:
             vals, gaps = plan.encoded(reading)
-            ts, read_at = to_text(reading.tick), to_text(reading.read_at)
+            ts, read_at = _tick_text(reading.tick), to_text(reading.read_at)
         except (ValueError, TypeError, OverflowError) as error:
             raise StorageError(f"reading of {self.name} at {reading.tick}: {error}") from error
         return ReadingRow(self.meter_id, ts, read_at, reading.scheduled, vals, gaps)

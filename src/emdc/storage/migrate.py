@@ -55,33 +55,58 @@ def upgrade(
         try:
             command.upgrade(config, revision)
         except CommandError as error:
-            known = ", ".join(("head", *REVISIONS))
-            raise ConfigError(f"revision {revision}: {error}; known are {known}") from error
+            raise ConfigError(f"revision {revision}: {error}; known are {_known()}") from error
 
 
-def preview(engine: Engine, *, data_timezone: str | None = None) -> list[str]:
+def preview(
+    engine: Engine, revision: str = "head", *, data_timezone: str | None = None
+) -> list[str]:
     """What `upgrade` would do, in sentences; nothing is changed.
 
-    Raises ConfigError for an unknown zone, SchemaError for a newer or foreign database.
+    Raises ConfigError for an unknown revision or zone, SchemaError for a newer or foreign database.
     """
     _refuse_newer(engine)
+    target = HEAD if revision == "head" else revision
+    if target not in REVISIONS:
+        raise ConfigError(f"revision {revision}: expected one of {_known()}")
     with connected(engine) as connection:
         tables = _tables(connection)
-        at = _recorded(connection) or (_by_hand(connection, tables) if tables else None)
-        if at == HEAD:
-            return [f"at revision {HEAD} already: nothing to do"]
-        lines = [f"from revision {at or 'none, an empty database'} to {HEAD}"]
-        left = REVISIONS[REVISIONS.index(at) + 1 :] if at else REVISIONS
-        lines += [f"  {revision}" for revision in left]
-        rows = old_rows.examine(connection) if "data" in tables else None
-        if rows is not None and rows.count:
-            zone = old_rows.checked_zone(data_timezone or old_rows.KEEP)
-            lines += old_rows.told(connection, rows, zone)
-            lines.append("  they stay as they are, in data_old; the view data shows them too")
-            if not data_timezone:
-                lines.append(
-                    "  --data_timezone=ZONE is needed: the zone of the old collector's clock"
-                )
+        at = _revision_of(connection, tables)
+        last = REVISIONS.index(target) + 1
+        left = REVISIONS[REVISIONS.index(at) + 1 : last] if at else REVISIONS[:last]
+        if not left:
+            return [f"is at revision {at} already: nothing to do"]
+        start = at or ("none" if tables else "none, an empty database,")
+        lines = [f"from revision {start} to {target}", *map(_summary, left)]
+        if HEAD in left and "data" in tables:
+            lines += _told(connection, data_timezone)
+    return lines
+
+
+def _summary(revision: str) -> str:
+    """A revision and the first line of its script."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    script = ScriptDirectory.from_config(_config()).get_revision(revision)
+    return f"  {revision}  {script.doc.removesuffix('.')}"
+
+
+def _revision_of(connection: Connection, tables: Sequence[str]) -> str | None:
+    """The revision that an upgrade would start from; None when that is the beginning."""
+    if not tables or _is_half_made(connection, tables):
+        return None
+    return _recorded(connection) or _by_hand(connection, tables)
+
+
+def _told(connection: Connection, zone: str | None) -> list[str]:
+    """What would become of the old collector's rows, in sentences."""
+    rows = old_rows.examine(connection)
+    if not rows.count:
+        return []
+    told = old_rows.told(connection, rows, old_rows.checked_zone(zone or old_rows.KEEP))
+    lines = [*told, "  they stay as they are, in data_old; the view data shows them too"]
+    if not zone:
+        lines.append("  --data_timezone=ZONE is needed: the zone of the old collector's clock")
     return lines
 
 
@@ -149,7 +174,12 @@ def _by_hand(connection: Connection, tables: Sequence[str]) -> str:
 def _is_new(connection: Connection) -> bool:
     """Empty, or its creation was killed where each step is committed by itself."""
     tables = _tables(connection)
-    return not tables or (_is_half_made(connection, tables) and "data" not in tables)
+    if not tables:
+        return True
+    # A killed upgrade leaves the old collector's tables, which only another upgrade can finish.
+    topics = _columns(connection, "topics", tables)
+    old = "data" in tables or (topics and "meter_id" not in topics)
+    return not old and _is_half_made(connection, tables)
 
 
 def _is_half_made(connection: Connection, tables: Sequence[str]) -> bool:
@@ -205,6 +235,10 @@ def _config(**attributes: object) -> "Config":
     config.set_main_option("path_separator", "os")
     config.attributes.update(attributes)
     return config
+
+
+def _known() -> str:
+    return ", ".join(("head", *REVISIONS))
 
 
 def _command(url: URL) -> str:

@@ -5,7 +5,7 @@ does not, and needs no more than the right to update that one column.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +49,9 @@ def minute(ts: ColumnElement[str]) -> ColumnElement[Any]:
     return func.substr(ts, 1, 16)
 
 
-def connect_args(url: URL, tls_ca: Path | None) -> dict[str, Any]:
+def connect_args(
+    url: URL, tls_ca: Path | None, *, silence_s: int | None = SILENCE_S
+) -> dict[str, Any]:
     """Time-outs, UTC, strict checks, and TLS as far as the server offers it.
 
     With `tls_ca` it must be TLS, and certificate and name are verified. Affected rows are counted
@@ -60,8 +62,8 @@ def connect_args(url: URL, tls_ca: Path | None) -> dict[str, Any]:
         "collation": "utf8mb4_bin",
         "sql_mode": _SQL_MODE,
         "init_command": "SET time_zone = '+00:00'",
-        "read_timeout": SILENCE_S,
-        "write_timeout": SILENCE_S,
+        "read_timeout": silence_s,
+        "write_timeout": silence_s,
     }
     if url.get_driver_name() == "mysqlconnector":
         from mysql.connector.constants import ClientFlag  # noqa: PLC0415 (the driver that is used)
@@ -93,7 +95,7 @@ def probe(engine: Engine) -> None:
         log.warning("the server does not wait", extra={"url": shown(engine.url), "mend": mend})
 
 
-def insert_readings(connection: Connection, rows: Sequence[ReadingRow]) -> int:
+def insert_readings(connection: Connection, rows: Iterable[ReadingRow]) -> int:
     """Insert rows of `readings` whose key is new; gives how many were.
 
     Raises DataError when one row is more than the server takes in one statement.

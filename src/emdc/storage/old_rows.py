@@ -8,7 +8,7 @@ records it in `data_old_zone`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -47,6 +47,8 @@ def examine(connection: Connection, table: str = "data") -> OldRows:
     """What lies in the old table. Raises SchemaError when its times cannot be read."""
     sql = f"SELECT count(*), min(ts), max(ts) FROM {table}"  # noqa: S608 (our own two names)
     count, first, last = connection.execute(text(sql)).one()
+    if count and not (first and last):
+        raise _no_time("0000-00-00" if first is None else first)
     return OldRows(int(count), _time(connection, first), _time(connection, last))
 
 
@@ -93,8 +95,8 @@ def told(connection: Connection, rows: OldRows, zone: str, table: str = "data") 
     never = sum(_count(connection, table, rows, shift) for shift in shifts if not shift.twice)
     if twice:
         lines.append(
-            f"  {twice} lie in an hour that the clock had twice: they go by the order in which they"
-            " were written, and count as the first where that is not known"
+            f"  {twice} lie in an hour that the clock had twice: they are taken for the first of"
+            " the two"
         )
     if never and rows.first.tzinfo is None:
         lines.append(f"  {never} lie in an hour that {zone} skipped: is it the right zone?")
@@ -148,9 +150,17 @@ def _time(connection: Connection, value: Any) -> datetime | None:
         try:
             value = datetime.fromisoformat(value)
         except ValueError as error:
-            raise SchemaError(
-                f"data.ts: {value!r}, expected a time such as 2019-11-03 01:30:00.000000"
-            ) from error
+            raise _no_time(value) from error
     at: datetime = value
+    if not MINYEAR < at.year < MAXYEAR:
+        # In another zone it would be beyond what a datetime holds.
+        raise _no_time(value)
     # The session's zone is UTC, so that is what a TIMESTAMP is given in.
     return at.replace(tzinfo=UTC) if connection.dialect.name in {"mysql", "mariadb"} else at
+
+
+def _no_time(value: object) -> SchemaError:
+    return SchemaError(
+        f"data.ts: {str(value)!r}, expected a time such as 2019-11-03 01:30:00.000000: mend that"
+        " row or delete it"
+    )

@@ -1,10 +1,11 @@
-"""PostgreSQL by psycopg 3: readings by COPY into a staging table, then INSERT … ON CONFLICT.
+"""PostgreSQL by psycopg 3: readings by COPY; where some are there already by a staging table.
 
 Numbers are in `vals` (FLOAT8[]), the rare texts of a reading beside it in `texts`, by slot.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from sqlalchemy import (
     or_,
     text,
 )
+from sqlalchemy.exc import IntegrityError
 
 from emdc.reading import Value
 from emdc.storage.columns import Values
@@ -31,7 +33,8 @@ _COLUMNS: Final = "meter_id, ts, read_at, scheduled, vals, texts, gaps"
 _STAGE: Final = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS emdc_new_readings (LIKE readings) ON COMMIT DELETE ROWS"
 )
-_COPY: Final = f"COPY emdc_new_readings ({_COLUMNS}) FROM STDIN"
+_COPY: Final = f"COPY readings ({_COLUMNS}) FROM STDIN"
+_COPY_STAGED: Final = f"COPY emdc_new_readings ({_COLUMNS}) FROM STDIN"
 # What failed and was rolled back to a savepoint has left nothing in the staging table.
 _INSERT: Final = (
     f"INSERT INTO readings ({_COLUMNS}) SELECT {_COLUMNS} FROM emdc_new_readings"  # noqa: S608
@@ -46,10 +49,14 @@ _LOCK: Final = text("SELECT pg_advisory_lock(hashtext('emdc: meters and topics')
 _UNLOCK: Final = text("SELECT pg_advisory_unlock(hashtext('emdc: meters and topics'))")
 # Where a server commits without waiting for its disk, what was acknowledged could be lost.
 _SESSION: Final = (
-    "SELECT set_config('TimeZone', 'UTC', false), set_config('client_min_messages', 'warning',"
-    " false), CASE current_setting('synchronous_commit') WHEN 'off'"
-    " THEN set_config('synchronous_commit', 'on', false) END"
+    "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false),"
+    " set_config('extra_float_digits', '1', false),"
+    " set_config('client_min_messages', 'warning', false),"
+    " CASE current_setting('synchronous_commit') WHEN 'off' THEN"
+    " set_config('synchronous_commit', 'on', false) END"
 )
+_LINES: Final = 50
+"""Lines that go to the server together, while the next ones are made."""
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 _decode: Final = msgspec.json.Decoder(list[Value]).decode
@@ -74,11 +81,14 @@ def minute(ts: ColumnElement[str]) -> ColumnElement[Any]:
     return func.date_trunc("minute", ts)
 
 
-def connect_args(url: URL, tls_ca: Path | None) -> dict[str, Any]:
+def connect_args(
+    url: URL, tls_ca: Path | None, *, silence_s: int | None = SILENCE_S
+) -> dict[str, Any]:
     """Time-outs, and TLS as far as the server offers it; with `tls_ca` it must and is verified."""
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_S,
         "application_name": "emdc",
+        "client_encoding": "utf8",
         "keepalives_idle": SILENCE_S,
         "keepalives_interval": CONNECT_S,
         "keepalives_count": 3,
@@ -92,7 +102,7 @@ def connect_args(url: URL, tls_ca: Path | None) -> dict[str, Any]:
 
 
 def on_connect(connection: Any) -> None:
-    """Times in UTC, commits on disk."""
+    """Times in UTC as the driver reads them, every digit of a number, commits on disk."""
     with connection.cursor() as cursor:
         cursor.execute(_SESSION)
     connection.commit()
@@ -104,18 +114,41 @@ def probe(engine: Engine) -> None:
         pass
 
 
-def insert_readings(connection: Connection, rows: Sequence[ReadingRow]) -> int:
+def insert_readings(connection: Connection, rows: Iterable[ReadingRow]) -> int:
     """Insert rows of `readings` whose key is new; gives how many were."""
-    if not rows:
-        return 0
+    coming, lines = iter(rows), list[str]()
+    try:
+        with connection.begin_nested():
+            _copy(connection, _COPY, _kept(map(_line, coming), lines))
+    except IntegrityError:
+        # Some of them are there, as in a replay: nearly never, and the staging table costs as much
+        # again as the rest.
+        lines += map(_line, coming)
+        return _insert_new(connection, lines)
+    return len(lines)
+
+
+def _kept(lines: Iterable[str], into: list[str]) -> Iterator[str]:
+    """The lines, some at a time; each is in `into` once it was given."""
+    coming = iter(lines)
+    while some := list(islice(coming, _LINES)):
+        into += some
+        yield "".join(some)
+
+
+def _copy(connection: Connection, statement: str, parts: Iterable[str]) -> None:
     driver: Any = connection.connection
-    with translated(connection), driver.cursor() as cursor:
-        cursor.execute(_STAGE)
-        with cursor.copy(_COPY) as copy:
-            copy.write("".join(map(_line, rows)))
-        cursor.execute(_INSERT)
-        new = int(cursor.rowcount)
-        cursor.execute(_CLEAR)
+    with translated(connection), driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for part in parts:
+            copy.write(part)
+
+
+def _insert_new(connection: Connection, lines: Sequence[str]) -> int:
+    connection.exec_driver_sql(_STAGE)
+    _copy(connection, _COPY_STAGED, lines)
+    options = {"preserve_rowcount": True}
+    new = connection.exec_driver_sql(_INSERT, execution_options=options).rowcount
+    connection.exec_driver_sql(_CLEAR)
     return new
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +80,7 @@ def sqlite_file(address: str) -> Path | None:
     return Path((url.database or "").removeprefix("file:"))
 
 
-def connect_args(url: URL, _tls_ca: Path | None) -> dict[str, Any]:
+def connect_args(url: URL, _tls_ca: Path | None, *, silence_s: int | None = None) -> dict[str, Any]:
     """Any thread may use a connection, one after the other."""
     arguments: dict[str, Any] = {"check_same_thread": False}
     if "timeout" not in url.query:
@@ -102,9 +102,9 @@ def on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
-def insert_readings(connection: Connection, rows: Sequence[ReadingRow]) -> int:
+def insert_readings(connection: Connection, rows: Iterable[ReadingRow]) -> int:
     """Insert rows of `readings` whose key is new; gives how many were."""
-    return _insert(connection, _INSERT_READING, rows)
+    return _insert(connection, _INSERT_READING, list(rows))
 
 
 def insert_gaps(connection: Connection, rows: Sequence[GapRow]) -> int:

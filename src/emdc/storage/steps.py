@@ -23,6 +23,12 @@ def say(what: str) -> None:
     teller(what)
 
 
+def announce(table: str, what: str) -> None:
+    """Tell that a table is being changed, unless it is empty and that takes no time."""
+    if op.get_bind().exec_driver_sql(f"SELECT 1 FROM {table} LIMIT 1").first():  # noqa: S608
+        say(f"{table}: {what}")
+
+
 def is_mysql() -> bool:
     """Whether the database is MySQL or MariaDB."""
     return op.get_bind().dialect.name in MYSQL
@@ -48,9 +54,18 @@ def drop_table(name: str) -> None:
 
 
 def rename_table(old: str, new: str) -> None:
-    """Rename a table unless that is done."""
-    if has_table(old):
+    """Rename a table unless that is done; users' own views go on to name the old one."""
+    if not has_table(old):
+        return
+    if op.get_bind().dialect.name != "sqlite":
         op.rename_table(old, new)
+        return
+    # By itself SQLite makes views follow, and refuses while one of them means nothing.
+    op.execute("PRAGMA legacy_alter_table=ON")
+    try:
+        op.rename_table(old, new)
+    finally:
+        op.execute("PRAGMA legacy_alter_table=OFF")
 
 
 def create_index(name: str, table: str, columns: list[str], *, unique: bool = False) -> None:
@@ -101,7 +116,7 @@ def drop_view(name: str) -> None:
 def alter_mysql(table: str, change: str, what: str) -> None:
     """ALTER TABLE, on MySQL only. It may take minutes, so it is announced."""
     if is_mysql():
-        say(f"{table}: {what}")
+        announce(table, what)
         op.get_bind().exec_driver_sql(f"ALTER TABLE {table} {change}")
 
 

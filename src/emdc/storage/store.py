@@ -14,13 +14,14 @@ from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, Engine, select, tuple_
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from emdc.errors import StorageError
 from emdc.reading import Gap, MeterReading, Value
 from emdc.storage import downtime
 from emdc.storage.columns import Values
 from emdc.storage.database import DIALECTS, is_memory
+from emdc.storage.dialect import GapRow, refuses_row
 from emdc.storage.instants import MICROSECOND, from_text, to_microseconds, to_text
 from emdc.storage.layout import MeterLayout, ReadingRow
 from emdc.storage.schema import gaps, readings
@@ -31,13 +32,13 @@ log = logging.getLogger(__name__)
 
 Entry = MeterReading | Gap
 
-# Refusals of one row, whatever its neighbours: constraints, triggers, too long a text.
-_REFUSALS: Final = (IntegrityError, DataError)
-
 _KEYS: Final = 500
 """Keys in one question; SQLite takes 32,766 parameters."""
 _values: Final = msgspec.json.Decoder(list[Value])
 
+_MANY: Final = 10
+"""When so many rows are refused and none is taken, it is the database that is not as it should be,
+and not the rows: they had better wait."""
 _SHOWN_CHARS: Final = 200
 """Of a row's values in the log: a meter may have thousands."""
 
@@ -54,6 +55,16 @@ class Outcome:
     """Old readings that a database in memory had to drop."""
     refused: dict[int, str] = field(default_factory=dict)
     """Position of an entry that cannot be stored → why."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one call's entries come to."""
+
+    rows: dict[int, ReadingRow] = field(default_factory=dict)
+    """By position of the entry."""
+    gaps: list[GapRow] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=Outcome)
 
 
 class Store:
@@ -87,7 +98,9 @@ class Store:
         """
         try:
             return self._commit(entries, one_by_one=False)
-        except _REFUSALS:
+        except DBAPIError as error:
+            if not refuses_row(error):
+                raise
             return self._commit(entries, one_by_one=True)
 
     def mark_stop(self, now: datetime) -> None:
@@ -123,56 +136,61 @@ class Store:
             yield self._connection
 
     def _commit(self, entries: Sequence[Entry], *, one_by_one: bool) -> Outcome:
-        outcome = Outcome()
-        reading_rows, gap_rows = self._rows(entries, outcome)
+        batch = _Batch()
+        outcome = batch.outcome
         with self._transaction() as connection:
+            coming = self._rows(entries, batch)
             if one_by_one:
-                self._insert_one_by_one(connection, reading_rows, outcome)
+                self._insert_one_by_one(connection, coming, batch)
             else:
-                self._insert(connection, list(reading_rows.values()), outcome)
-            gap_rows += [
-                self._gap_of(entries[i]) for i in outcome.refused if self._owes(entries[i])
-            ]
-            self._dialect.insert_gaps(connection, gap_rows)
+                # As they are made: a server takes in the first while the next ones are rounded.
+                outcome.stored += self._dialect.insert_readings(connection, coming)
+                if outcome.stored < len(batch.rows):
+                    self._compare(connection, list(batch.rows.values()), outcome)
+            owed = (entries[i] for i in outcome.refused if self._owes(entries[i]))
+            self._dialect.insert_gaps(connection, [*batch.gaps, *map(self._gap_of, owed)])
             if self._memory_limit is not None:
                 outcome.trimmed = keep_newest(connection, readings.name, self._memory_limit)
                 keep_newest(connection, gaps.name, self._memory_limit)
         return outcome
 
-    def _rows(
-        self, entries: Sequence[Entry], outcome: Outcome
-    ) -> tuple[dict[int, ReadingRow], list[tuple[int, str, str, str]]]:
-        reading_rows: dict[int, ReadingRow] = {}
-        gap_rows = []
+    def _rows(self, entries: Sequence[Entry], batch: "_Batch") -> Iterator[ReadingRow]:
+        """The rows of the readings; what else there is of the entries is in `batch` at the end."""
         for index, entry in enumerate(entries):
             layout = self._meters.get(entry.meter)
             if layout is None:
-                outcome.refused[index] = f"meter {entry.meter} is not registered"
+                batch.outcome.refused[index] = f"meter {entry.meter} is not registered"
             elif isinstance(entry, Gap):
                 ends = (to_text(entry.from_ts), to_text(entry.to_ts))
-                gap_rows.append((layout.meter_id, *ends, entry.reason))
+                batch.gaps.append((layout.meter_id, *ends, entry.reason))
             else:
                 try:
-                    reading_rows[index] = _off_the_grid(layout, entry, layout.row(entry))
+                    row = _off_the_grid(layout, entry, layout.row(entry))
                 except StorageError as error:
-                    outcome.refused[index] = str(error)
-        return reading_rows, gap_rows
-
-    def _insert(self, connection: Connection, rows: Sequence[ReadingRow], outcome: Outcome) -> None:
-        new = self._dialect.insert_readings(connection, rows)
-        outcome.stored += new
-        if new < len(rows):
-            self._compare(connection, rows, outcome)
+                    batch.outcome.refused[index] = str(error)
+                else:
+                    batch.rows[index] = row
+                    yield row
 
     def _insert_one_by_one(
-        self, connection: Connection, rows: Mapping[int, ReadingRow], outcome: Outcome
+        self, connection: Connection, coming: Iterator[ReadingRow], batch: "_Batch"
     ) -> None:
-        for index, row in rows.items():
+        """Raises what the database says of the last when it refuses every one of many."""
+        for _ in coming:
+            pass  # all of them, into the batch
+        for index, row in batch.rows.items():
             try:
                 with connection.begin_nested():
-                    self._insert(connection, [row], outcome)
-            except _REFUSALS as error:
-                outcome.refused[index] = reason(error)
+                    new = self._dialect.insert_readings(connection, [row])
+                    batch.outcome.stored += new
+                    if not new:
+                        self._compare(connection, [row], batch.outcome)
+            except DBAPIError as error:
+                if not refuses_row(error):
+                    raise
+                batch.outcome.refused[index] = reason(error)
+                if len(batch.rows) >= _MANY and len(batch.outcome.refused) == len(batch.rows):
+                    raise
 
     def _compare(
         self, connection: Connection, rows: Sequence[ReadingRow], outcome: Outcome
@@ -220,7 +238,7 @@ class Store:
     def _owes(self, entry: Entry) -> bool:
         return isinstance(entry, MeterReading) and entry.scheduled and entry.meter in self._meters
 
-    def _gap_of(self, entry: Entry) -> tuple[int, str, str, str]:
+    def _gap_of(self, entry: Entry) -> GapRow:
         assert isinstance(entry, MeterReading)
         ends = (to_text(entry.tick), to_text(entry.tick + MICROSECOND))
         return (self._meters[entry.meter].meter_id, *ends, "poison_row")

@@ -36,11 +36,15 @@ class _Phrases:
     """Text of an old row as a number where it is one. Text that is none stays, or is NULL."""
     newest: str
     """The instant of the newest of the meter's newest readings that has the topic's value."""
-    zone_of_new: str = "'UTC'"
+    alike: str = "{column}"
+    """A column of one half of a union, so that it is of one kind with that of the other half."""
 
 
 # `->` keeps the digits of a number as they were written, `->>` would print 15 of them.
 _SQLITE: Final = _Phrases(
+    # Only where both halves' columns have one affinity does SQLite look for a topic in each half
+    # instead of reading both whole. Source: SQLite, src/select.c, flattening of compound queries.
+    alike="CAST({column} AS TEXT)",
     # SQLite never reorders a CROSS JOIN.
     join="CROSS JOIN",
     there="{row}.vals ->> t.slot IS NOT NULL",
@@ -62,15 +66,14 @@ CASE WHEN NOT json_valid(o.value_string) THEN o.value_string
   WHERE b.vals ->> t.slot IS NOT NULL LIMIT 1""",  # noqa: S608 (constants only)
 )
 
+_FIGURE: Final = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$"
 _POSTGRESQL: Final = _Phrases(
     join="JOIN",
     there="({row}.vals[t.slot + 1] IS NOT NULL OR {row}.texts ? t.slot::text)",
     value="{row}.vals[t.slot + 1]",
     text="COALESCE({row}.vals[t.slot + 1]::text, {row}.texts ->> t.slot::text)",
     unit="m.metadata::json ->> 'units'",
-    old_value=r"""\
-CASE WHEN o.value_string ~ '^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*$'
-    THEN o.value_string::float8 END""",
+    old_value=f"CASE WHEN o.value_string ~ '{_FIGURE}' THEN o.value_string::float8 END",
     newest=f"""\
   SELECT b.ts FROM (
     SELECT n.ts, n.vals, n.texts FROM readings AS n WHERE n.meter_id = t.meter_id
@@ -137,10 +140,12 @@ def view_statements(engine: str, *, with_old_rows: bool) -> Mapping[str, str]:
     show too.
     """
     phrases = _PHRASES[engine]
-    data, samples = _data(phrases), _samples(phrases)
+    samples = _samples(phrases)
     if with_old_rows:
-        data = f"SELECT ts, topic_id, value_string FROM data_old\nUNION ALL\n{data}"  # noqa: S608
+        data = f"{_data_old(phrases)}\nUNION ALL\n{_data(phrases, phrases.alike)}"
         samples = f"{samples}\nUNION ALL\n{_samples_old(phrases)}"
+    else:
+        data = _data(phrases)
     bodies = dict(zip(VIEW_NAMES, (data, samples, _latest(phrases)), strict=True))
     return {name: f"CREATE VIEW {name} AS\n{body}" for name, body in bodies.items()}
 
@@ -155,11 +160,16 @@ def _unit(say: _Phrases) -> str:
     return f"(SELECT {say.unit} FROM meta AS m WHERE m.topic_id = t.topic_id)"  # noqa: S608
 
 
-def _data(say: _Phrases) -> str:
+def _data(say: _Phrases, text: str = "{column}") -> str:
     return f"""\
 SELECT r.ts AS ts, t.topic_id AS topic_id,
-  {say.text.format(row="r")} AS value_string
+  {text.format(column=say.text.format(row="r"))} AS value_string
 {_readings(say)}"""
+
+
+def _data_old(say: _Phrases) -> str:
+    ts = say.alike.format(column="ts")
+    return f"SELECT {ts} AS ts, topic_id, value_string FROM data_old"  # noqa: S608 (constants only)
 
 
 def _samples(say: _Phrases) -> str:
@@ -168,7 +178,7 @@ SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, r.ts AS ts,\
  {say.value.format(row="r")} AS value,
   {say.text.format(row="r")} AS value_string,
   {_unit(say)} AS unit,
-  r.read_at AS read_at, r.scheduled AS scheduled, {say.zone_of_new} AS zone
+  r.read_at AS read_at, r.scheduled AS scheduled, 'UTC' AS zone
 {_readings(say)}"""
 
 

@@ -35,7 +35,8 @@ def run(connection: Connection) -> None:
 def run_by_settings() -> None:
     """Open the database that the `-x` settings name; Alembic prints a CommandError as one line."""
     try:
-        engine = open_engine(migrate.url_of(context.get_x_argument(as_dictionary=True)))
+        url = migrate.url_of(context.get_x_argument(as_dictionary=True))
+        engine = open_engine(url, silence_s=None)
         with closing_engine(engine), connected(engine, write=True) as connection:
             run(connection)
     except EmdcError as error:

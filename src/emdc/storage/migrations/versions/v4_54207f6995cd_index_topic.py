@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Index data by topic_id."""
-    steps.say("data: index by topic")
+    steps.announce("data", "index by topic")
     steps.create_index("topic_id_idx", "data", ["topic_id"])
 
 

@@ -124,13 +124,7 @@ def _set_old_rows_aside() -> bool:
     zones = sa.Column("zone", sa.String(64), primary_key=True)
     steps.create_table("data_old_zone", [zones], **MYSQL_TABLE)
     steps.insert_missing("data_old_zone", [{"zone": zone}], "zone")
-    if op.get_bind().dialect.name == "sqlite":
-        # Users' own views name `data`: they must mean the new view, not follow the renamed table.
-        op.execute("PRAGMA legacy_alter_table=ON")
-        op.rename_table("data", "data_old")
-        op.execute("PRAGMA legacy_alter_table=OFF")
-    else:
-        op.rename_table("data", "data_old")
+    steps.rename_table("data", "data_old")
     return True
 
 
@@ -151,10 +145,11 @@ def downgrade() -> None:
         steps.drop_view(view)
     for table in ("readings", "gaps", "schedules", "meter_settings", "meters"):
         steps.drop_table(table)
+    # Before columns go: SQLite drops none while a user's view means a table that is not there.
+    _bring_old_rows_back()
     steps.drop_index("topics_meter_slot", "topics")
     steps.drop_column("topics", "slot")
     steps.drop_column("topics", "meter_id")
-    _bring_old_rows_back()
 
 
 def _bring_old_rows_back() -> None:

@@ -1,0 +1,61 @@
+"""A database that is there already, for commands that look at it or mend it: it is never created.
+
+For looking, a SQLite file is opened read-only: nothing in it changes, whatever state it is in.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from sqlalchemy import Engine, event, make_url
+
+from emdc.errors import ConfigError, SchemaError
+from emdc.storage import migrate
+from emdc.storage.database import make_engine, probe
+from emdc.storage.schema import HEAD, REVISIONS
+from emdc.storage.sqlite import sqlite_file
+from emdc.storage.urls import shown
+
+_SILENCE_S: Final = 600
+"""A server may work so long on one statement: whole tables are counted and checked."""
+
+
+def open_existing(address: str, *, tls_ca: Path | None = None, write: bool = False) -> Engine:
+    """An engine on a database that exists, whatever its revision.
+
+    Raises ConfigError when there is no such file, StorageError when it cannot be used.
+    """
+    url, file = make_url(address), sqlite_file(address)
+    if file is not None and not file.exists():
+        raise ConfigError(f"database {file}: no such file, expected one that EMDC has written")
+    read_only = file is not None and not write and "uri" not in url.query
+    # A URI needs no right to write; the one to use takes its place below.
+    given = url.update_query_dict({"uri": "true"}) if read_only else url
+    engine = make_engine(given, tls_ca=tls_ca, silence_s=_SILENCE_S)
+    if read_only and file is not None:
+        event.listen(engine, "do_connect", partial(_open_read_only, file))
+    try:
+        if write or file is None:
+            probe(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def require_head(engine: Engine, address: str) -> None:
+    """Raise SchemaError, with what to run, unless the database is at this version's schema."""
+    revision = migrate.current(engine)
+    if revision == HEAD:
+        return
+    where = f"database {shown(make_url(address))}: is at revision {revision or 'none'}"
+    if revision is not None and revision not in REVISIONS:
+        raise SchemaError(f"{where}, which a newer version made, expected {HEAD}: run that one")
+    raise SchemaError(f"{where}, expected {HEAD}: run emdc migrate with the same flags")
+
+
+def _open_read_only(
+    file: Path, _dialect: Any, _record: Any, arguments: list[Any], _parameters: Any
+) -> None:
+    arguments[0] = f"file:{quote(str(file.absolute()))}?mode=ro"

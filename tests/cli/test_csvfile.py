@@ -1,0 +1,137 @@
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emdc.cli.csvfile import (
+    instant_cell,
+    instant_of,
+    text_cell,
+    text_of,
+    topic_of,
+    value_cell,
+    value_of,
+)
+from emdc.reading import Value
+from emdc.storage.layout import MAX_EXACT_INT
+
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    st.text(st.sampled_from("'=+-@\t\r\n 0123456789.eE"), max_size=8),
+)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+A", "-A", "@SUM(A1)", "\tx", "\rx", "\nx", " =1"])
+def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe(text: str) -> None:
+    assert text_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["7", "007", "-5.0", "1e5", "+5", "1.50", "nan", "-Infinity", ""])
+def test_a_text_that_would_come_back_as_another_value_gets_an_apostrophe(text: str) -> None:
+    assert text_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    "text", ["A1", "1-5", "18446744073709551615", "-18446744073709551615", "it's", "'tis"]
+)
+def test_any_other_text_stands_as_it_is(text: str) -> None:
+    assert text_cell(text) == text
+
+
+@pytest.mark.parametrize("value", [-5.0, 5, 0.1, -(2**53), 1e308, 5e-324])
+def test_a_number_is_never_touched(value: float) -> None:
+    assert value_cell(value) is value
+
+
+@given(TEXTS)
+def test_a_text_comes_back_from_its_cell(text: str) -> None:
+    assert text_of(text_cell(text)) == text
+
+
+@given(TEXTS)
+def test_the_cell_of_a_text_is_no_formula(text: str) -> None:
+    cell = text_cell(text)
+    assert cell[:1] not in tuple("=+@\t\r\n")
+    assert not cell.startswith("-") or float(cell) <= 0
+
+
+@given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS))
+def test_a_value_comes_back_through_a_file(value: Value) -> None:
+    stored = str(value) if isinstance(value, int) and abs(value) > MAX_EXACT_INT else value
+    file = io.StringIO(newline="")
+    csv.writer(file).writerow(["t", value_cell(stored)])
+    (row,) = csv.reader(io.StringIO(file.getvalue(), newline=""), strict=True)
+    back = value_of(row[1], is_text=False)
+    is_long = isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) > 15
+    assert is_long or (back, type(back)) == (value, type(value))
+    if isinstance(value, str):
+        assert value_of(row[1], is_text=True) == value
+
+
+@pytest.mark.parametrize(
+    ("ts", "cell"),
+    [
+        ("2026-03-01 12:00:00.000000", "2026-03-01T12:00:00Z"),
+        ("2026-03-01 12:00:00.250000", "2026-03-01T12:00:00.250000Z"),
+    ],
+)
+def test_an_instant_is_iso_8601_and_comes_back(ts: str, cell: str) -> None:
+    assert instant_cell(ts) == cell
+    assert instant_of(cell) == ts
+    assert instant_of(ts) == ts
+
+
+@pytest.mark.parametrize(
+    ("cell", "ts"),
+    [
+        ("2026-03-01T04:00:00-08:00", "2026-03-01 12:00:00.000000"),
+        ("2026-03-01 12:00Z", "2026-03-01 12:00:00.000000"),
+        ("2026-03-01 12:00:00.25+00:00", "2026-03-01 12:00:00.250000"),
+    ],
+)
+def test_an_instant_of_any_zone_is_utc(cell: str, ts: str) -> None:
+    assert instant_of(cell) == ts
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("2026-03-01T12:00:00", "no time zone, expected UTC such as"),
+        ("2026-03-01 12:00:00", "no time zone"),
+        ("2026-03-01", "no time zone"),
+        ("2026-03-01T12:00:00.000000", "no time zone"),
+        ("noon", "'noon', expected UTC"),
+        ("", "'', expected UTC"),
+        ("0000-01-01T00:00:00Z", "expected UTC"),
+        ("0001-01-01T00:00:00+01:00", "beyond the calendar"),
+        ("1772366400", "expected UTC"),
+    ],
+)
+def test_what_is_no_instant_is_refused(cell: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        instant_of(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("", "empty, expected a number or a text"),
+        ("NaN", "'NaN', expected a finite number"),
+        ("-inf", "expected a finite number"),
+        ("1e999", "'1e999', expected a number below"),
+        ("a\0b", "a NUL character"),
+    ],
+)
+def test_what_is_no_value_is_refused(cell: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        value_of(cell, is_text=False)
+
+
+def test_a_topic_loses_its_mark_and_is_not_empty() -> None:
+    assert topic_of("'=cmd|x!A0/W") == "=cmd|x!A0/W"
+    with pytest.raises(ValueError, match="empty"):
+        topic_of("")
+    with pytest.raises(ValueError, match="empty"):
+        topic_of("'")

@@ -8,7 +8,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from bench import collect, conserve, daemon, poll, rig
+from bench import (
+    collect,
+    conserve,
+    daemon,
+    ingest,
+    kill,
+    outage,
+    poll,
+    queries,
+    rig,
+    spool,
+    upgrade,
+)
 from bench.rig import Result
 
 FIGURES: Mapping[str, tuple[str, Callable[..., list[Result]]]] = {
@@ -16,6 +28,12 @@ FIGURES: Mapping[str, tuple[str, Callable[..., list[Result]]]] = {
     "daemon": ("3. The whole daemon, 1000 meters x 100 metrics at 1 s", daemon.run),
     "collect": ("4. POST /collect beside the old method", collect.run),
     "conserve": ("5. A third of the meters die and come back", conserve.run),
+    "queries": ("6. The old collector's queries on the views", queries.run),
+    "ingest": ("7. Samples a second into each kind of database", ingest.run),
+    "spool": ("8. Into the spool and back out", spool.run),
+    "kill": ("9. The daemon killed at random moments", kill.run),
+    "outage": ("10. The database server killed and frozen under load", outage.run),
+    "upgrade": ("11. A database of the old collector upgraded", upgrade.run),
 }
 
 

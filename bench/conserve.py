@@ -2,22 +2,22 @@
 
 Three servers hold a third of the meters each. One is killed by its process id while the daemon
 reads every second, and started again on the same ports; `--long` does so several times and kills
-the daemon too. `ledger` then audits the database, after it has found each of five kinds of damage
-that were done to copies of it.
+the daemon too. `ledger` then audits the database, after it has found each kind of damage that
+`damage` does to it.
 """
 
-import json
-import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import block, rig
-from bench.ledger import Account, audit
+from bench.damage import DAMAGES, caught
+from bench.engines import file_database
+from bench.ledger import Account, Terms, audit
 from bench.rig import Result, exactly
 from bench.service import Setup, start_daemon
 
@@ -63,16 +63,14 @@ def run(*, long: bool) -> list[Result]:
         for group in range(3):
             meters.start(group)
             stack.callback(meters.kill, group)
-        setup = Setup(folder, ports[0], meters.ports, _workbook(folder), METER_LINES)
+        workbook = block.write_stamps(folder / "bench.xlsx", METRICS)
+        setup = Setup(folder, ports[0], meters.ports, workbook, METER_LINES)
         until_ms = _disturb(setup, meters, rounds=10 if long else 1, kill_daemon=long)
-        caught = _prove(setup.database, folder, until_ms, epoch_ms)
-        account = audit(setup.database, until_ms=until_ms, epoch_ms=epoch_ms)
-    return _results(account, caught)
-
-
-def _workbook(folder: Path) -> Path:
-    rows = [(f"k{k:02}", "", 4 * k, 4, 1, "UINT64") for k in range(METRICS)]
-    return block.write_workbook(folder / "bench.xlsx", rows)
+        database, terms = file_database(setup.database), Terms(1000 * until_ms, 1000 * epoch_ms)
+        found = caught(database, DAMAGES, METRICS, terms)
+        with closing(database.connect()) as connection:
+            account = audit(connection, terms)
+    return _results(account, found)
 
 
 def _disturb(setup: Setup, meters: Meters, *, rounds: int, kill_daemon: bool) -> int:
@@ -98,88 +96,14 @@ def _disturb(setup: Setup, meters: Meters, *, rounds: int, kill_daemon: bool) ->
     return until_ms
 
 
-def _prove(database: Path, folder: Path, until_ms: int, epoch_ms: int) -> int:
-    """How many of the damages to a copy of the database the audit finds as what they are."""
-    found = 0
-    before = audit(database, until_ms=until_ms, epoch_ms=epoch_ms)
-    for damage, column, count in DAMAGES:
-        copy = folder / "damaged.db"
-        copy.unlink(missing_ok=True)
-        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
-            damage(target, *_complete_readings(target))
-            target.commit()
-        after = audit(copy, until_ms=until_ms, epoch_ms=epoch_ms)
-        found += getattr(after, column) - getattr(before, column) >= count
-    return found
-
-
-def _complete_readings(database: sqlite3.Connection) -> tuple[int, int, int]:
-    """Row ids of two meters' readings in one tick, and of the first meter's next one."""
-    row = database.execute(
-        "SELECT a.rowid, b.rowid, c.rowid FROM readings a"
-        " JOIN readings b ON b.ts = a.ts AND b.meter_id > a.meter_id"
-        " JOIN readings c ON c.meter_id = a.meter_id AND c.ts > a.ts"
-        " WHERE a.gaps IS NULL AND b.gaps IS NULL AND c.gaps IS NULL"
-        " ORDER BY a.rowid, c.ts LIMIT 1"
-    ).fetchone()
-    if row is None:
-        raise SystemExit("no two meters have complete readings in one tick")
-    return row
-
-
-def _drop(database: sqlite3.Connection, row: int, _other: int, _next: int) -> None:
-    database.execute("DELETE FROM readings WHERE rowid = ?", (row,))
-
-
-def _double(database: sqlite3.Connection, row: int, _other: int, _next: int) -> None:
-    end = "strftime('%Y-%m-%d %H:%M:%S.000000', ts, '+1 second')"
-    database.execute(
-        f"INSERT INTO gaps (meter_id, from_ts, to_ts, reason)"
-        f" SELECT meter_id, ts, {end}, 'overrun' FROM readings WHERE rowid = ?",
-        (row,),
-    )
-
-
-def _swap_meters(database: sqlite3.Connection, row: int, other: int, _next: int) -> None:
-    _swap(database, row, other)
-
-
-def _swap_ticks(database: sqlite3.Connection, row: int, _other: int, following: int) -> None:
-    _swap(database, row, following)
-
-
-def _swap(database: sqlite3.Connection, one: int, two: int) -> None:
-    read = "SELECT vals FROM readings WHERE rowid = ?"
-    values = [database.execute(read, (row,)).fetchone()[0] for row in (one, two)]
-    write = "UPDATE readings SET vals = ? WHERE rowid = ?"
-    database.executemany(write, zip(values, (two, one), strict=True))
-
-
-def _swap_metrics(database: sqlite3.Connection, row: int, _other: int, _next: int) -> None:
-    text = database.execute("SELECT vals FROM readings WHERE rowid = ?", (row,)).fetchone()[0]
-    first, second, *rest = json.loads(text)
-    swapped = json.dumps([second, first, *rest])
-    database.execute("UPDATE readings SET vals = ? WHERE rowid = ?", (swapped, row))
-
-
-DAMAGES: Sequence[tuple[Callable[[sqlite3.Connection, int, int, int], None], str, int]] = (
-    # what is done to a copy, the column of the account that must show it, and by at least how much
-    (_drop, "missing", METRICS),
-    (_double, "doubled", METRICS),
-    (_swap_meters, "misplaced", 2 * METRICS),
-    (_swap_ticks, "misplaced", METRICS),
-    (_swap_metrics, "misplaced", 2),
-)
-
-
-def _results(account: Account, caught: int) -> list[Result]:
+def _results(account: Account, found: int) -> list[Result]:
     gaps_met = account.gaps > 0
     return [
         Result("values", f"{account.values:,}"),
         Result("gaps (the dead meters)", f"{account.gaps:,}", "more than none", gaps_met),
         exactly("(topic, tick) pairs with neither", account.missing, 0),
         exactly("(topic, tick) pairs with both or two", account.doubled, 0),
+        exactly("readings that are torn", account.torn, 0),
         exactly("values of another meter, metric or tick", account.misplaced, 0),
-        exactly("kinds of damage to a copy that were found", caught, len(DAMAGES)),
+        exactly("kinds of damage that were found", found, len(DAMAGES)),
     ]

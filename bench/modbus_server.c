@@ -6,8 +6,8 @@
  * when all ports listen, and ends with its parent or by a signal.
  * IMAGE is a file of 65536 big-endian registers, the same for all meters; or "-": then every four
  * registers from 4k on are one UINT64 that says where and when it was read:
- *     meter << 43 | k << 36 | milliseconds since EPOCH_MS       (53 bits, exact in a double)
- * so that a value in a wrong place is seen. Answers function codes 3 and 4.
+ *     meter << 43 | k << 36 | microseconds since EPOCH_MS       (53 bits, exact in a double)
+ * so that a value in a wrong place is seen, for 19 hours. Answers function codes 3 and 4.
  * Source: Modbus Messaging on TCP/IP V1.0b, section 3.1; Application Protocol V1.1b3, section 6.3. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -54,10 +54,10 @@ static unsigned get16(const uint8_t *at) { return (unsigned)at[0] << 8 | at[1]; 
 static void put_stamps(uint8_t *out, int meter, unsigned address, unsigned count) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t ms = (uint64_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000 - epoch_ms);
+    uint64_t us = (uint64_t)((now.tv_sec * 1000 - epoch_ms) * 1000 + now.tv_nsec / 1000);
     for (unsigned i = 0; i < count; i++) {
         uint64_t k = (address + i) / 4 & 127;
-        uint64_t stamp = (uint64_t)meter << 43 | k << 36 | (ms & ((UINT64_C(1) << 36) - 1));
+        uint64_t stamp = (uint64_t)meter << 43 | k << 36 | (us & ((UINT64_C(1) << 36) - 1));
         put16(out + 2 * i, (unsigned)(stamp >> (48 - 16 * ((address + i) % 4))) & 0xffff);
     }
 }

@@ -46,6 +46,10 @@ def at_least(what: str, ratio: float, floor: float) -> Result:
     return Result(what, f"{ratio:.2f}x", f"at least {floor:g}x", ratio >= floor)
 
 
+def at_least_rate(what: str, rate: float, floor: float, unit: str) -> Result:
+    return Result(what, f"{rate:,.0f} {unit}", f"at least {floor:,.0f}", rate >= floor)
+
+
 def at_most(what: str, measured: float, ceiling: float, unit: str) -> Result:
     return Result(what, f"{measured:.2f}{unit}", f"at most {ceiling:g}{unit}", measured <= ceiling)
 

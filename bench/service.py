@@ -1,5 +1,6 @@
 """The daemon as its users start it: a configuration file, `emdc run`, its HTTP port."""
 
+import json
 import subprocess
 import sys
 import urllib.error
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import rig
 
@@ -22,6 +24,8 @@ class Setup:
     workbook: Path
     meter_lines: Sequence[str] = ()
     """Further lines of every `[[meters]]` table."""
+    database_lines: Sequence[str] = ()
+    """Lines of the table `[database]`; without them it is the SQLite file."""
 
     @property
     def database(self) -> Path:
@@ -39,13 +43,9 @@ class Setup:
 
     def write_config(self) -> Path:
         """The configuration file; meter number i is called `bench/i`."""
-        lines = [
-            "[database]",
-            'type = "sqlite"',
-            f'host = "{self.database}"',
-            "[http]",
-            f"port = {self.http_port}",
-        ]
+        sqlite = ('type = "sqlite"', f'host = "{self.database}"')
+        lines = ["[database]", *(self.database_lines or sqlite)]
+        lines += ["[http]", f"port = {self.http_port}"]
         for number, port in enumerate(self.ports):
             lines += ["[[meters]]", f'name = "bench/{number}"', f'host = "{rig.HOST}"']
             lines += [f"port = {port}", f'map = "{self.workbook}"', *self.meter_lines]
@@ -54,11 +54,16 @@ class Setup:
         return path
 
 
-def start_daemon(setup: Setup) -> subprocess.Popen[str]:
-    """`emdc run`, once it answers on HTTP; its log goes to a file beside the database."""
+def launch(setup: Setup) -> subprocess.Popen[str]:
+    """`emdc run`; its log goes to a file in the folder."""
     command = [sys.executable, "-m", "emdc", "run", "--config", str(setup.write_config())]
     with setup.log.open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=setup.folder)
+        return subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=setup.folder)
+
+
+def start_daemon(setup: Setup) -> subprocess.Popen[str]:
+    """The same, once it answers on HTTP."""
+    process = launch(setup)
 
     def answers() -> bool:
         if process.poll() is not None:
@@ -76,6 +81,24 @@ def start_daemon(setup: Setup) -> subprocess.Popen[str]:
         rig.stop(process)
         raise
     return process
+
+
+def database_health(setup: Setup) -> dict[str, Any]:
+    """What a daemon that runs says of its database and its spool."""
+    # A status of 503 has the same body: the database may be away.
+    try:
+        with urllib.request.urlopen(setup.url("/health"), timeout=10) as answer:
+            body = answer.read()
+    except urllib.error.HTTPError as error:
+        body = error.read()
+    found: dict[str, Any] = json.loads(body)["database"]
+    return found
+
+
+def has_drained(setup: Setup) -> bool:
+    """Whether the database takes what comes, and nothing waits in the spool."""
+    found = database_health(setup)
+    return bool(found["ok"]) and not found["spool"]["bytes"]
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 -- EMDC's schema for MariaDB. Generated: python -m emdc.storage.ddl mariadb > sql/mariadb.sql
 -- Use: mariadb emdc < sql/mariadb.sql
+SET NAMES utf8mb4 COLLATE utf8mb4_bin;
 BEGIN;
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
-	PRIMARY KEY (version_num)
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 )ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
 CREATE TABLE meta (
 	topic_id INTEGER NOT NULL,

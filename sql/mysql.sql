@@ -1,9 +1,10 @@
 -- EMDC's schema for MySQL. Generated: python -m emdc.storage.ddl mysql > sql/mysql.sql
 -- Use: mysql emdc < sql/mysql.sql
+SET NAMES utf8mb4 COLLATE utf8mb4_bin;
 BEGIN;
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
-	PRIMARY KEY (version_num)
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 )ENGINE=InnoDB CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC COLLATE utf8mb4_bin;
 CREATE TABLE meta (
 	topic_id INTEGER NOT NULL,

@@ -3,7 +3,7 @@
 BEGIN;
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
-	PRIMARY KEY (version_num)
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 CREATE TABLE meta (
 	topic_id INTEGER NOT NULL,

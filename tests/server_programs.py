@@ -74,6 +74,7 @@ def _mariadb_install_db(folder: Path) -> Sequence[str]:
         f"--datadir={folder / 'data'}",
         "--auth-root-authentication-method=normal",
         "--skip-test-db",
+        f"--tmpdir={folder}",
         "--innodb-log-file-size=16M",
     )
 
@@ -87,6 +88,8 @@ def _mariadbd(folder: Path, port: int) -> Sequence[str]:
         f"--port={port}",
         f"--socket={folder / 'socket'}",
         f"--pid-file={folder / 'pid'}",
+        # A server that starts removes the temporary tables of others from a common folder.
+        f"--tmpdir={folder}",
         "--skip-name-resolve",
         "--innodb-log-file-size=16M",
         "--innodb-buffer-pool-size=64M",

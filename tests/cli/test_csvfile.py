@@ -89,6 +89,7 @@ def test_an_instant_is_iso_8601_and_comes_back(ts: str, cell: str) -> None:
         ("2026-03-01T04:00:00-08:00", "2026-03-01 12:00:00.000000"),
         ("2026-03-01 12:00Z", "2026-03-01 12:00:00.000000"),
         ("2026-03-01 12:00:00.25+00:00", "2026-03-01 12:00:00.250000"),
+        ("2026-03-01T12:00:00.250000000Z", "2026-03-01 12:00:00.250000"),
     ],
 )
 def test_an_instant_of_any_zone_is_utc(cell: str, ts: str) -> None:
@@ -103,6 +104,8 @@ def test_an_instant_of_any_zone_is_utc(cell: str, ts: str) -> None:
         ("2026-03-01", "no time zone"),
         ("2026-03-01T12:00:00.000000", "no time zone"),
         ("noon", "'noon', expected UTC"),
+        ("ozone", "'ozone', expected UTC"),
+        ("2026-03-01T12:00:00.0000001Z", "finer than microseconds, expected UTC"),
         ("", "'', expected UTC"),
         ("0000-01-01T00:00:00Z", "expected UTC"),
         ("0001-01-01T00:00:00+01:00", "beyond the calendar"),
@@ -127,6 +130,12 @@ def test_what_is_no_instant_is_refused(cell: str, said: str) -> None:
 def test_what_is_no_value_is_refused(cell: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         value_of(cell, is_text=False)
+
+
+@pytest.mark.parametrize("digits", [309, 400, 401])
+def test_an_integer_is_exact_however_many_digits_it_has(digits: int) -> None:
+    cell = "9" * digits
+    assert str(value_of(text_cell(cell), is_text=False)) == cell
 
 
 def test_a_topic_loses_its_mark_and_is_not_empty() -> None:

@@ -151,6 +151,7 @@ def test_of_many_faults_twenty_are_shown(
         (b'ts,topic,value\n"2026', "line 2: unexpected end of data, expected CSV"),
         (b'ts,topic,value\n"a"b,c,d\n', "expected after '\"', expected CSV as RFC 4180"),
         (b"ts,topic,value\n" + b"9" * 200_000, "field larger than field limit"),
+        (b"ts,topic,value\n" + b"9," * 600_000, "line 2: no line end in 1,000,000 characters"),
         (b"ts,topic,value\n2026-03-01T12:00:00Z,a/W,a\0b\n", "line 2, value: "),
     ],
 )
@@ -164,6 +165,21 @@ def test_a_file_that_cannot_be_read_is_2_and_makes_no_database(
     assert problem in said
     assert said.count("\n") == 1
     assert not db.exists()
+
+
+def test_a_device_without_lines_is_not_read_for_ever(
+    db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert imported(db, "/dev/zero") == 2
+    assert "/dev/zero: line 1: no line end in 1,000,000 characters" in capsys.readouterr().err
+
+
+def test_standard_input_that_is_closed_is_2(
+    db: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert imported(db, "-") == 2
+    assert "standard input is closed, expected a CSV file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

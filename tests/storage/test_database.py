@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from emdc.errors import ConfigError, StorageError
-from emdc.storage.database import connected, is_memory, open_engine
+from emdc.storage.database import connected, is_memory, make_engine, open_engine
 from emdc.storage.urls import shown
 
 
@@ -91,3 +91,21 @@ def test_errors_carry_no_values(engine: Engine) -> None:
     with pytest.raises(StorageError) as caught, connected(engine) as connection:
         connection.exec_driver_sql("INSERT INTO meters VALUES (?, ?)", (None, None))
     assert "[SQL" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["mysql+pymysql://me@db/x", "mysql+mysqlconnector://me@db/x"])
+def test_option_that_the_driver_does_not_know_is_named(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"'colour', expected only options that .* knows"):
+        open_engine(f"{url}?colour=red")
+
+
+@pytest.mark.parametrize("text", [None, "", "dear diary"])
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+pymysql", "mysql+mysqlconnector"])
+def test_authority_without_a_certificate_is_named(
+    driver: str, tmp_path: Path, text: str | None
+) -> None:
+    file = tmp_path / "ca.pem"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError, match=f"tls_ca {file}: .*expected a PEM file"):
+        make_engine(f"{driver}://me@db/emdc", tls_ca=file)

@@ -9,27 +9,11 @@ from sqlalchemy import URL, Engine
 from emdc.errors import ConfigError, SchemaError, StorageError
 from emdc.storage import schema
 from emdc.storage.database import open_engine
-from emdc.storage.migrate import current, prepare, require_head, upgrade, url_of
+from emdc.storage.migrate import current, prepare, preview, require_head, upgrade, url_of
+from tests.storage.old_collector import ROWS, SCRIPT_SQLITE, ZONE
 from tests.storage.plant import execute, plan_of, reading, rows, store
 
 ROOT = Path(__file__).parents[2]
-ZONE = "America/Los_Angeles"
-OLD_ROWS = """
-INSERT INTO topics (topic_id, topic_name) VALUES (7, 'UW/Mercer/nexus_meter/Voltage_AN');
-INSERT INTO meta VALUES (7, '{"units":"V","tz":"PT","type":"float"}');
-INSERT INTO data VALUES ('2019-11-03 01:30:00.000000', 7, '121.25');
-INSERT INTO data VALUES ('2019-11-03 01:31:00.000000', 7, 'offline');
-"""
-# What the old collector's SQL scripts made, without a table for revisions.
-BY_HAND = """
-CREATE TABLE topics (topic_id INTEGER PRIMARY KEY, topic_name VARCHAR(512) NOT NULL UNIQUE);
-CREATE TABLE meta (topic_id INTEGER PRIMARY KEY, metadata TEXT NOT NULL);
-CREATE TABLE data (ts TIMESTAMP NOT NULL, topic_id INTEGER NOT NULL, value_string TEXT NOT NULL);
-CREATE UNIQUE INDEX ts ON data (ts, topic_id);
-CREATE INDEX data_idx ON data (ts);
-CREATE TABLE volttron_table_definitions (
-  table_id VARCHAR(512) PRIMARY KEY, table_name VARCHAR(512) NOT NULL, table_prefix VARCHAR(512));
-"""
 
 
 @pytest.fixture
@@ -55,7 +39,7 @@ def test_each_old_revision_without_rows_becomes_head(engine: Engine, revision: s
 @pytest.mark.parametrize("revision", schema.OLD_REVISIONS)
 def test_each_old_revision_keeps_its_rows(engine: Engine, path: Path, revision: str) -> None:
     upgrade(engine, revision)
-    execute(path, OLD_ROWS)
+    execute(path, ROWS)
     upgrade(engine, data_timezone=ZONE)
     store(engine, reading(0, (119.0, 1, "A1")))
     query = "SELECT ts, value_string FROM data WHERE topic_id = 7 ORDER BY ts"
@@ -71,7 +55,7 @@ def test_each_old_revision_keeps_its_rows(engine: Engine, path: Path, revision: 
 
 def test_views_over_old_rows_still_seek(engine: Engine, path: Path) -> None:
     upgrade(engine, schema.OLD_REVISIONS[-1])
-    execute(path, OLD_ROWS)
+    execute(path, ROWS)
     upgrade(engine, data_timezone="keep")
     for view, where in (("data", "topic_id = 7"), ("samples", "topic_name = 'x'")):
         plan = plan_of(path, f"SELECT ts, value_string FROM {view} WHERE {where}")
@@ -81,7 +65,7 @@ def test_views_over_old_rows_still_seek(engine: Engine, path: Path) -> None:
 
 @pytest.mark.parametrize("with_index", [False, True])
 def test_database_made_by_hand_is_recognised(engine: Engine, path: Path, with_index: bool) -> None:
-    execute(path, BY_HAND + OLD_ROWS)
+    execute(path, SCRIPT_SQLITE + ROWS)
     if with_index:
         execute(path, "CREATE INDEX topic_id_idx ON data (topic_id)")
     upgrade(engine, data_timezone=ZONE)
@@ -90,7 +74,7 @@ def test_database_made_by_hand_is_recognised(engine: Engine, path: Path, with_in
 
 
 def test_old_rows_need_a_zone_and_nothing_happens_without(engine: Engine, path: Path) -> None:
-    execute(path, BY_HAND + OLD_ROWS)
+    execute(path, SCRIPT_SQLITE + ROWS)
     with pytest.raises(ConfigError, match=r"2 old readings from 2019-11-03 .*--data_timezone=ZONE"):
         upgrade(engine)
     assert current(engine) is None
@@ -98,13 +82,13 @@ def test_old_rows_need_a_zone_and_nothing_happens_without(engine: Engine, path: 
 
 
 def test_unknown_zone_is_refused(engine: Engine, path: Path) -> None:
-    execute(path, BY_HAND + OLD_ROWS)
+    execute(path, SCRIPT_SQLITE + ROWS)
     with pytest.raises(ConfigError, match="Mars/Olympus: unknown zone"):
         upgrade(engine, data_timezone="Mars/Olympus")
 
 
 def test_users_view_of_data_sees_the_new_view(engine: Engine, path: Path) -> None:
-    execute(path, BY_HAND + OLD_ROWS)
+    execute(path, SCRIPT_SQLITE + ROWS)
     execute(path, "CREATE VIEW mine AS SELECT value_string FROM data WHERE topic_id = 7")
     upgrade(engine, data_timezone="keep")
     sql = rows(path, "SELECT sql FROM sqlite_master WHERE name = 'mine'")[0][0]
@@ -126,10 +110,10 @@ def test_new_database_is_created_and_an_old_one_is_not_touched(engine: Engine, p
 
 
 def test_check_names_the_command(engine: Engine, path: Path) -> None:
-    execute(path, BY_HAND)
+    execute(path, SCRIPT_SQLITE)
     with pytest.raises(SchemaError, match=f"run emdc migrate --db_host={path}$"):
         prepare(engine)
-    execute(path, OLD_ROWS)
+    execute(path, ROWS)
     with pytest.raises(SchemaError, match=f"--db_host={path} --data_timezone=ZONE$"):
         require_head(engine)
 
@@ -148,7 +132,7 @@ def test_unknown_revision_names_the_known_ones(engine: Engine) -> None:
 
 
 def test_upgrade_waits_for_no_half_way_state(engine: Engine, path: Path) -> None:
-    execute(path, BY_HAND + OLD_ROWS)
+    execute(path, SCRIPT_SQLITE + ROWS)
     # The last statements of the upgrade fail: a table of that name is in their way.
     execute(path, "CREATE TABLE latest (x)")
     with pytest.raises(StorageError, match="latest already exists"):
@@ -159,7 +143,7 @@ def test_upgrade_waits_for_no_half_way_state(engine: Engine, path: Path) -> None
 
 def test_downgrade_refuses_while_there_are_readings(engine: Engine, path: Path) -> None:
     upgrade(engine, schema.OLD_REVISIONS[-1])
-    execute(path, OLD_ROWS)
+    execute(path, ROWS)
     upgrade(engine, data_timezone="keep")
     store(engine, reading(0))
     engine.dispose()
@@ -171,8 +155,60 @@ def test_downgrade_refuses_while_there_are_readings(engine: Engine, path: Path) 
     assert len(rows(path, "SELECT * FROM data WHERE topic_id = 7")) == 2
 
 
+def test_users_view_of_data_survives_the_way_back(engine: Engine, path: Path) -> None:
+    execute(path, SCRIPT_SQLITE + ROWS)
+    execute(path, "CREATE VIEW mine AS SELECT value_string FROM data WHERE topic_id = 7")
+    upgrade(engine, data_timezone="keep")
+    engine.dispose()
+    assert alembic("-x", f"db_host={path}", "downgrade", schema.OLD_REVISIONS[-1]).returncode == 0
+    assert len(rows(path, "SELECT * FROM mine")) == 2
+
+
+def test_dry_run_says_what_an_upgrade_would_do_and_changes_nothing(
+    engine: Engine, path: Path
+) -> None:
+    execute(path, SCRIPT_SQLITE + ROWS)
+    engine.dispose()
+    before = path.read_bytes()
+    lines = preview(engine, data_timezone=ZONE)
+    assert lines[0] == f"from revision {schema.OLD_REVISIONS[-2]} to {schema.HEAD}"
+    assert [line.split()[0] for line in lines[1:3]] == list(schema.REVISIONS[-2:])
+    assert "  first  2019-11-03 01:30:00 there  2019-11-03 08:30:00 UTC" in lines
+    engine.dispose()
+    assert path.read_bytes() == before
+
+
+def test_dry_run_without_a_zone_says_that_one_is_needed(engine: Engine, path: Path) -> None:
+    execute(path, SCRIPT_SQLITE + ROWS)
+    assert "--data_timezone=ZONE is needed" in preview(engine)[-1]
+    assert not any("zone" in line for line in preview(engine, schema.OLD_REVISIONS[-1]))
+
+
+@pytest.mark.parametrize("at", [*schema.REVISIONS, ""])
+def test_dry_run_lists_the_revisions_up_to_the_one_that_is_asked_for(
+    engine: Engine, at: str
+) -> None:
+    if at:
+        upgrade(engine, at)
+    target = schema.OLD_REVISIONS[2]
+    left = schema.REVISIONS[schema.REVISIONS.index(at) + 1 if at else 0 : 3]
+    lines = preview(engine, target)
+    if left:
+        assert [line.split()[0] for line in lines[1:]] == list(left)
+    else:
+        assert lines == [f"is at revision {at} already: nothing to do"]
+
+
+def test_dry_run_refuses_what_an_upgrade_refuses(engine: Engine, path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected one of head, b80fb9e8acd7"):
+        preview(engine, "deadbeef")
+    execute(path, "CREATE TABLE data (day, mood)")
+    with pytest.raises(SchemaError, match="neither empty nor a database of this program"):
+        preview(engine)
+
+
 def test_plain_alembic_recognises_and_upgrades(path: Path) -> None:
-    execute(path, BY_HAND + OLD_ROWS)
+    execute(path, SCRIPT_SQLITE + ROWS)
     bare = alembic("-x", f"db_host={path}", "upgrade", "head")
     assert "--data_timezone=ZONE" in bare.stdout + bare.stderr
     zone = ("-x", "data_timezone=keep")

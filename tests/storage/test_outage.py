@@ -13,9 +13,12 @@ from sqlalchemy import Engine
 from emdc.errors import SchemaError, StorageError
 from emdc.storage.conservation import conservation
 from emdc.storage.database import make_engine, open_engine
+from emdc.storage.layout import MeterLayout
 from emdc.storage.migrate import prepare
 from emdc.storage.recorder import Recorder
+from emdc.storage.registry import register
 from emdc.storage.spool import Spool
+from emdc.storage.store import Store
 from tests.servers import PrivateServer, fresh, private
 from tests.storage.plant import METER, NOON, profile, reading, recording, store, tick, until
 
@@ -195,6 +198,44 @@ def test_lost_answer_of_a_commit_doubles_nothing(
         prepare(engine)
         asyncio.run(story(engine))
     assert accounted(url, 3) == (9, 9, 0, 0)
+
+
+def test_start_waits_for_a_commit_of_a_killed_run_that_is_under_way(
+    server: PrivateServer, url: str, spool: Spool
+) -> None:
+    if not url.startswith("postgresql"):
+        return  # there a commit waits for nobody
+
+    def under_way() -> int:
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        return int(select(url, waiting)[0][0])
+
+    def standby(name: str) -> None:
+        set_name = f"ALTER SYSTEM SET synchronous_standby_names = '{name}'"
+        server.server.execute(set_name, "SELECT pg_reload_conf()", database="postgres")
+
+    async def story(engine: Engine, layouts: dict[str, MeterLayout]) -> None:
+        # Stands for the server's process of a collector that was killed while it committed.
+        killed = Store(engine, layouts, memory_limit=0)
+        standby("nobody")
+        commit = asyncio.create_task(asyncio.to_thread(killed.commit, [reading(0)]))
+        await until(lambda: under_way() == 1)
+        next_run = Recorder(engine, clock=lambda: tick(3), spool=spool)
+        start = asyncio.create_task(next_run.start([profile()], tick(3)))
+        await asyncio.wait([start], timeout=1)
+        standby("")
+        await commit
+        await start
+        await drained(next_run)
+        await next_run.stop()
+        killed.close()
+
+    with engine_of(url) as engine:
+        prepare(engine)
+        with engine.begin() as connection:
+            layouts = register(connection, [profile()], NOON)
+        asyncio.run(story(engine, layouts))
+    assert accounted(url, 3) == (9, 3, 6, 0)
 
 
 def test_row_that_is_always_refused_is_set_aside_and_the_rest_flows(

@@ -6,19 +6,22 @@ which people mark texts in spreadsheets, and loses it again here. No two texts h
 and none has that of a number. Pure.
 """
 
+import re
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Final
 
 from emdc.reading import Value
 from emdc.storage.instants import INSTANT_CHARS, to_text
 from emdc.storage.layout import MAX_EXACT_INT
-from emdc.storage.numerals import is_not_finite, number, spelled
+from emdc.storage.numerals import is_not_finite, is_too_large, number, spelled
 
 HEADER: Final = ("ts", "topic", "value")
 MARK: Final = "'"
 
 _RUN: Final = frozenset("=+-@\t\r\n\0")
+_FINER: Final = re.compile(r"[.,][0-9]{6,}[1-9]")
+"""More digits of a second than an instant keeps."""
+_INSTANT: Final = "expected UTC such as 2026-03-01T12:00:00Z"
 
 
 def instant_cell(ts: str) -> str:
@@ -49,7 +52,7 @@ def value_of(cell: str, *, is_text: bool) -> Value:
     """
     found = None if is_text else number(cell)
     if found is not None:
-        if not isfinite(found):
+        if is_too_large(found):
             raise ValueError(f"{_short(cell)}, expected a number below 1.8e308")
         return found
     text = text_of(cell)
@@ -72,20 +75,20 @@ def topic_of(cell: str) -> str:
 
 def instant_of(cell: str) -> str:
     """The instant as it is stored. Raises ValueError."""
-    expected = "expected UTC such as 2026-03-01T12:00:00Z"
+    if _FINER.search(cell):
+        raise ValueError(f"{_short(cell)} is finer than microseconds, {_INSTANT}")
     try:
         at = datetime.fromisoformat(cell)
-        if at.tzinfo is None:
-            if len(cell) != INSTANT_CHARS or cell[10] != " ":
-                raise ValueError(f"{_short(cell)} has no time zone, {expected}")
-            at = at.replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f"{_short(cell)}, {_INSTANT}") from None
+    if at.tzinfo is None:
+        if len(cell) != INSTANT_CHARS or cell[10] != " ":
+            raise ValueError(f"{_short(cell)} has no time zone, {_INSTANT}")
+        at = at.replace(tzinfo=UTC)
+    try:
         return to_text(at)
     except OverflowError:
-        raise ValueError(f"{_short(cell)} is beyond the calendar, {expected}") from None
-    except ValueError as error:
-        if "zone" in str(error):
-            raise
-        raise ValueError(f"{_short(cell)}, {expected}") from None
+        raise ValueError(f"{_short(cell)} is beyond the calendar, {_INSTANT}") from None
 
 
 def _needs_mark(text: str) -> bool:

@@ -18,6 +18,8 @@ from emdc.storage.places import split
 
 _SHOWN: Final = 20
 _LONGEST_NAME: Final = 512
+_LONGEST_LINE: Final = 1_000_000
+"""Characters; what has no line end by then is no file of lines, and might have none at all."""
 
 
 class Fault(NamedTuple):
@@ -82,15 +84,28 @@ def read(file: IO[bytes], known: Known) -> Iterator[Line]:
     """Every line of values from the beginning of the file, with its number."""
     file.seek(0)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True)
+    reader = csv.reader(_lines(text), strict=True)
     try:
         yield from _rows(reader, known)
+    except _TooLongError as error:
+        yield Fault(reader.line_num + 1, f": {error}")
     except csv.Error as error:
         yield Fault(reader.line_num, f": {error}, expected CSV as RFC 4180 describes it")
     except UnicodeDecodeError as error:
         yield Fault(reader.line_num + 1, f" or after it: {error.reason}, expected UTF-8")
     finally:
         text.detach()
+
+
+class _TooLongError(Exception):
+    """A line without an end."""
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    while line := text.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE and line[-1] not in "\r\n":
+            raise _TooLongError(f"no line end in {_LONGEST_LINE:,} characters, expected CSV")
+        yield line
 
 
 def _rows(reader: Iterator[list[str]], known: Known) -> Iterator[Line]:

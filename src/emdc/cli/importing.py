@@ -64,6 +64,8 @@ def command(file: str, /, **given: object) -> int:
 @contextmanager
 def _opened(name: str) -> Iterator[IO[bytes]]:
     """The file, which can be read from its beginning again. Raises ConfigError."""
+    if name == "-" and sys.stdin is None:
+        raise ConfigError("-: standard input is closed, expected a CSV file")
     try:
         with sys.stdin.buffer if name == "-" else open(name, "rb") as given:  # noqa: PTH123
             if given.seekable():

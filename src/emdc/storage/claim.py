@@ -26,6 +26,9 @@ from emdc.storage.dialect import LOOPBACK
 from emdc.storage.urls import shown
 
 _PEER: Final = Struct("3i")  # process, user, group: unix(7), SO_PEERCRED
+_SERVERS: Final = {"postgresql": ("postgresql", 5432), "mysql": ("mysql", 3306)}
+"""Kind and usual port, for each name that an address may begin with."""
+_SERVERS["mariadb"] = _SERVERS["mysql"]
 _CALLERS: Final = 128
 """Callers are never answered; when so many have asked, the next one is not told who it is."""
 
@@ -63,7 +66,8 @@ def _place(engine: Database) -> str:
             status = Path(str(connection.execute(query).scalar())).stat()
         return f"{status.st_dev:x}:{status.st_ino:x}"
     host = "localhost" if (url.host or "") in LOOPBACK else url.host
-    server = f"{engine.dialect.name}://{host}:{url.port or ''}/{url.database}"
+    kind, usual_port = _SERVERS[engine.dialect.name]
+    server = f"{kind}://{host}:{url.port or usual_port}/{url.database}"
     return hashlib.sha256(server.encode()).hexdigest()[:32]
 
 

@@ -90,7 +90,8 @@ def conservation(engine: Engine, *, until: datetime, since: datetime | None = No
     """
     result = Conservation()
     with connected(engine) as connection:
-        names = connection.execute(select(meters.c.meter_id, meters.c.name)).all()
+        query = select(meters.c.meter_id, meters.c.name).order_by(meters.c.meter_id)
+        names = connection.execute(query).all()
     for meter_id, name in names:
         with connected(engine, **_SNAPSHOT.get(engine.dialect.name, {})) as connection:
             walk = _Walk(name, to_text(since) if since else "", to_text(until))

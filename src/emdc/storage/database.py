@@ -4,13 +4,14 @@ A further database is one module that satisfies `dialect.Dialect`, one row in DI
 views in `views`.
 """
 
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, Table, event, insert
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -35,6 +36,9 @@ _DRIVERS: Final = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mys
 """The extra of this distribution that brings the drivers."""
 _SPARE: Final = 10
 """Connections beyond the pool's size, for a moment of many questions."""
+_ROWS_AT_ONCE: Final = 200
+"""Rows of names in one statement. mysql-connector makes one of all that it is given, and a server
+may take no more than a megabyte: 512 characters of a name are up to 2 kB."""
 
 
 def open_engine(
@@ -73,6 +77,8 @@ def make_engine(
     memory = sqlite.is_memory(target)
     if target.get_backend_name() == "sqlite":
         sqlite.check(target)
+    elif tls_ca is not None:
+        _check_authority(tls_ca)
     try:
         engine = sqlalchemy.create_engine(
             target,
@@ -89,6 +95,7 @@ def make_engine(
             f"database {shown(target)}: its driver is not installed ({error}): "
             f"pip install 'emdc[{extra}]'"
         ) from error
+    event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", lambda connection, _record: speaker.on_connect(connection))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", sqlite.on_begin)
@@ -106,6 +113,12 @@ def probe(engine: Engine) -> None:
 def dialect_of(connection: Connection) -> Dialect:
     """What differs on this connection's kind of database."""
     return DIALECTS[connection.dialect.name]
+
+
+def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, however many, in statements that every server takes."""
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        connection.execute(insert(table), rows[start : start + _ROWS_AT_ONCE])
 
 
 def is_memory(engine: Engine) -> bool:
@@ -143,3 +156,26 @@ def _parsed(url: str | URL) -> URL:
             f"database {shown(target)}: {kind} is not supported, expected {supported}"
         )
     return target
+
+
+def _check_authority(file: Path) -> None:
+    """Raise ConfigError unless a file has certificates: drivers say that in ways of their own."""
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise ConfigError(
+            f"database tls_ca {file}: {error.strerror or error}, expected a PEM file with the"
+            " certificate of the server's authority"
+        ) from error
+
+
+def _connect(
+    dialect: sqlalchemy.Dialect, _record: object, given: list[Any], named: dict[str, Any]
+) -> Any:
+    """A connection of the driver. Raises ConfigError when it does not know what it is given."""
+    try:
+        return dialect.connect(*given, **named)
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"database url: {error}, expected only options that {dialect.driver} knows after the ?"
+        ) from error

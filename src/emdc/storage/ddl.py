@@ -34,13 +34,21 @@ _NAMES: Final = {
     "mariadb": "MariaDB",
 }
 
+# A view's texts have the character set of the session that made it.
+_SESSION: Final = dict.fromkeys(("mysql", "mariadb"), ("SET NAMES utf8mb4 COLLATE utf8mb4_bin;",))
+
 
 def create(connection: Connection) -> None:
     """Create all tables, rows and views at HEAD in an empty database.
 
     One in which that was begun and killed is completed.
     """
+    # First: where DDL commits by itself, it says who has begun here.
+    alembic_version.create(connection, checkfirst=True)
     metadata.create_all(connection)
+    for index in (index for table in metadata.sorted_tables for index in table.indexes):
+        # Those of a table after which the program was killed.
+        index.create(connection, checkfirst=True)
     table = volttron_table_definitions
     known = set(connection.execute(select(table.c.table_id)).scalars())
     rows = [dict(zip(table.columns.keys(), row, strict=True)) for row in VOLTTRON_TABLES]
@@ -61,6 +69,7 @@ def script(engine: str) -> str:
         f"-- EMDC's schema for {_NAMES[engine]}. Generated:"
         f" python -m emdc.storage.ddl {engine} > sql/{engine}.sql",
         f"-- Use: {_USE[engine]}",
+        *_SESSION.get(engine, ()),
         "BEGIN;",
         *(f"{statement};" for statement in _statements(engine)),
         "COMMIT;",

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from emdc.errors import StorageError
+from emdc.errors import ConfigError, StorageError
 from emdc.reading import MeterProfile, MeterReading
 from emdc.storage import known, migrate, registry
 from emdc.storage.backlog import Entry
@@ -52,7 +52,6 @@ class _Job:
             self.result = self.work()
         except BaseException as error:  # noqa: BLE001  # whoever waits for it raises it
             self.error = error
-        self.done.set()
 
 
 class Delivery:
@@ -166,11 +165,14 @@ class Delivery:
                 job, closing = self._job, self._closing
             if job is not None:
                 job.run()
+                # Before anybody knows that it is done: the next one may follow at once.
                 self._job = None
+                job.done.set()
             elif closing:
                 break
             elif self._waiting():
-                wait_s = self._retry_s if self._replay() else self._longer(wait_s)
+                was_well = self._tally.status.ok
+                wait_s = self._retry_s if self._replay() or was_well else self._longer(wait_s)
         for store in (self._current, self._store):
             if store is not None:
                 store.close()
@@ -216,7 +218,13 @@ class Delivery:
                 self._store.mark_stop(event.at)
 
     def _begin_again(self, event: Started) -> None:
-        layouts = self._register(event.profiles, lambda: event.begin, scheduled=event.scheduled)
+        try:
+            layouts = self._register(event.profiles, lambda: event.begin, scheduled=event.scheduled)
+        except ConfigError as error:
+            # It will never be another; the readings after it need not wait for ever.
+            log.error("meters not registered", extra={"error": str(error)})
+            self._tally.failed(str(error))
+            return
         self._store.close()
         self._store = self._current = Store(self._engine, layouts, memory_limit=self._memory_limit)
 
@@ -258,6 +266,7 @@ class Delivery:
                 with connected(self._engine, write=True) as connection:
                     claimed = registry.claim(connection, profiles)
                 with connected(self._engine, write=True) as connection:
+                    dialect.settle(connection)
                     return registry.owe(connection, profiles, claimed, begin(), scheduled=scheduled)
         except SQLAlchemyError as error:
             raise StorageError(f"{shown(self._engine.url)}: {reason(error)}") from error

@@ -68,6 +68,16 @@ class Dialect(Protocol):
     def insert_gaps(self, connection: Connection, rows: Sequence[GapRow]) -> int:
         """Insert rows of `gaps` that are not there yet; gives how many were."""
 
+    def writing(self, connection: Connection) -> None:
+        """Called first in a transaction that writes readings: `settle` waits for its end."""
+
+    def settle(self, connection: Connection) -> None:
+        """Wait until what others, perhaps dead by now, are committing can be seen.
+
+        A server may finish the commit of a collector that was killed long after the next one has
+        started, which must not take its ticks for missed.
+        """
+
     def alone(self, engine: Engine) -> AbstractContextManager[None]:
         """No other process is in such a block on this database."""
 

@@ -34,7 +34,8 @@ def open_existing(address: str, *, tls_ca: Path | None = None, write: bool = Fal
     given = url.update_query_dict({"uri": "true"}) if read_only else url
     engine = make_engine(given, tls_ca=tls_ca, silence_s=_SILENCE_S)
     if read_only and file is not None:
-        event.listen(engine, "do_connect", partial(_open_read_only, file))
+        # Before the listener of `database`, which connects.
+        event.listen(engine, "do_connect", partial(_open_read_only, file), insert=True)
     try:
         if write or file is None:
             probe(engine)

@@ -51,11 +51,23 @@ def upgrade(
 
     _refuse_newer(engine)
     with connected(engine, write=True) as connection:
+        if revision in {"head", HEAD}:
+            _ask_for_zone(connection, data_timezone)
         config = _config(connection=connection, data_timezone=data_timezone, say=say)
         try:
             command.upgrade(config, revision)
         except CommandError as error:
             raise ConfigError(f"revision {revision}: {error}; known are {_known()}") from error
+
+
+def _ask_for_zone(connection: Connection, zone: str | None) -> None:
+    """Raise ConfigError when the last step would want to know it: those before may take hours."""
+    if zone:
+        old_rows.checked_zone(zone)
+    elif _OLD_COLUMNS["data"] <= _columns(connection, "data", _tables(connection)):
+        rows = old_rows.examine(connection)
+        if rows.count:
+            old_rows.need_zone(rows, "")
 
 
 def preview(

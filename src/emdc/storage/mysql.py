@@ -6,7 +6,7 @@ does not, and needs no more than the right to update that one column.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,12 @@ log = logging.getLogger(__name__)
 _SQL_MODE: Final = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 _LOCK: Final = text("SELECT GET_LOCK('emdc: meters and topics', 30)")
 _UNLOCK: Final = text("SELECT RELEASE_LOCK('emdc: meters and topics')")
+_SETTLE: Final = text(
+    "SELECT (SELECT ts FROM readings AS r WHERE r.meter_id = m.meter_id"
+    " ORDER BY ts DESC LIMIT 1 LOCK IN SHARE MODE),"
+    " (SELECT to_ts FROM gaps AS g WHERE g.meter_id = m.meter_id"
+    " ORDER BY from_ts DESC LIMIT 1 LOCK IN SHARE MODE) FROM meters AS m LOCK IN SHARE MODE"
+)
 # Without the names of the columns, whose order is the table's: MariaDB wants the right to update
 # each column that is named, although only one is.
 _READING: Final = "INSERT INTO readings VALUES "
@@ -71,19 +77,31 @@ def connect_args(
         arguments |= {"connection_timeout": CONNECT_S, "client_flags": ClientFlag.get_default()}
     else:
         arguments |= {"connect_timeout": CONNECT_S, "client_flag": 0}
+        if url.password:
+            # PyMySQL would take its characters for those of ISO 8859-1.
+            arguments["password"] = str(url.password).encode()
+    return {key: value for key, value in arguments.items() if key not in url.query} | _tls(
+        url, tls_ca
+    )
+
+
+def _tls(url: URL, tls_ca: Path | None) -> dict[str, Any]:
     if tls_ca is not None:
-        arguments |= {
-            "ssl_ca": str(tls_ca),
-            "ssl_verify_cert": True,
-            "ssl_verify_identity": True,
-        }
-    elif (url.host or "") in LOOPBACK:
-        arguments["ssl_disabled"] = True
-    return {key: value for key, value in arguments.items() if key not in url.query}
+        # Whatever the URL says of it.
+        verify = dict.fromkeys(("ssl_verify_cert", "ssl_verify_identity"), True)
+        return {"ssl_ca": str(tls_ca), "ssl_disabled": False, **verify}
+    if (url.host or "") in LOOPBACK and not any(key.startswith("ssl") for key in url.query):
+        return {"ssl_disabled": True}
+    return {}
 
 
-def on_connect(_connection: Any) -> None:
-    """Nothing: the driver has set up the session by `connect_args`."""
+def on_connect(connection: Any) -> None:
+    """Texts compare by their bytes; the rest of the session is as `connect_args` has it.
+
+    SQLAlchemy sets the character set of PyMySQL's anew, and with it another collation.
+    """
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("SET collation_connection = utf8mb4_bin")
 
 
 def probe(engine: Engine) -> None:
@@ -140,6 +158,18 @@ def _packet_bytes(connection: Connection) -> int:
         asked = connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
         known = connection.info[_PACKET] = int(asked)
     return known
+
+
+def writing(_connection: Connection) -> None:
+    """Nothing, as in `settle`."""
+
+
+def settle(connection: Connection) -> None:
+    """Wait for whoever has written a meter's newest row and has not committed it yet.
+
+    A locking read does, and begins no snapshot, so that what follows sees what was committed then.
+    """
+    connection.execute(_SETTLE).all()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Used where values come and go as text: rows of the old collector, files of value
 """
 
 import re
+from math import isfinite
 from typing import Final
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
@@ -18,6 +19,11 @@ def number(text: str) -> int | float | None:
     if found is None or len(text) > _LONGEST:
         return None
     return float(text) if any(found.groups()) else int(text)
+
+
+def is_too_large(value: float) -> bool:
+    """Whether what `number` gave has no place in a float; an integer is exact at any size."""
+    return isinstance(value, float) and not isfinite(value)
 
 
 def spelled(value: float) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from math import isfinite
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -35,7 +34,7 @@ from emdc.reading import Value
 from emdc.storage.columns import Instant
 from emdc.storage.database import connected
 from emdc.storage.instants import from_text, to_text
-from emdc.storage.numerals import number
+from emdc.storage.numerals import is_too_large, number
 from emdc.storage.old_rows import KEEP
 
 _ROWS_AT_ONCE: Final = 5000
@@ -187,4 +186,4 @@ def _moved(ts: str, by: timedelta) -> str:
 
 def _value(stored: str) -> Value:
     value = number(stored)
-    return stored if value is None or not isfinite(value) else value
+    return stored if value is None or is_too_large(value) else value

@@ -47,6 +47,8 @@ _INSERT_GAP: Final = (
 )
 _LOCK: Final = text("SELECT pg_advisory_lock(hashtext('emdc: meters and topics'))")
 _UNLOCK: Final = text("SELECT pg_advisory_unlock(hashtext('emdc: meters and topics'))")
+_WRITING: Final = text("SELECT pg_advisory_xact_lock_shared(hashtext('emdc: readings'))")
+_SETTLE: Final = text("SELECT pg_advisory_xact_lock(hashtext('emdc: readings'))")
 # Where a server commits without waiting for its disk, what was acknowledged could be lost.
 _SESSION: Final = (
     "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false),"
@@ -94,11 +96,13 @@ def connect_args(
         "keepalives_count": 3,
         "tcp_user_timeout": 1000 * SILENCE_S,
     }
-    if tls_ca is not None:
-        arguments |= {"sslmode": "verify-full", "sslrootcert": str(tls_ca)}
-    elif (url.host or "") in LOOPBACK:
+    if (url.host or "") in LOOPBACK and not any(key.startswith("ssl") for key in url.query):
         arguments["sslmode"] = "disable"
-    return {key: value for key, value in arguments.items() if key not in url.query}
+    given = {key: value for key, value in arguments.items() if key not in url.query}
+    if tls_ca is not None:
+        # Whatever the URL says of it.
+        given |= {"sslmode": "verify-full", "sslrootcert": str(tls_ca)}
+    return given
 
 
 def on_connect(connection: Any) -> None:
@@ -158,6 +162,16 @@ def insert_gaps(connection: Connection, rows: Sequence[GapRow]) -> int:
         return 0
     options = {"preserve_rowcount": True}
     return connection.exec_driver_sql(_INSERT_GAP, list(rows), execution_options=options).rowcount
+
+
+def writing(connection: Connection) -> None:
+    """A shared lock, which ends once the commit can be seen."""
+    connection.execute(_WRITING)
+
+
+def settle(connection: Connection) -> None:
+    """Wait for all who write now; those who come later wait until this transaction ends."""
+    connection.execute(_SETTLE)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from emdc.errors import ConfigError
 from emdc.reading import MeterProfile, Topic
 from emdc.storage import downtime
 from emdc.storage.claim import elsewhere
+from emdc.storage.database import insert_all
 from emdc.storage.instants import first_tick, to_text
 from emdc.storage.layout import MeterLayout
 from emdc.storage.schema import meta, meter_settings, meters, schedules, topics
@@ -104,7 +105,7 @@ def ids_of_meters(connection: Connection, names: Sequence[str]) -> dict[str, int
     for name in missing:
         _check_length(name)
     if missing:
-        connection.execute(insert(meters), [{"name": name} for name in missing])
+        insert_all(connection, meters, [{"name": name} for name in missing])
         known = {row.name: row.meter_id for row in connection.execute(query)}
     return known
 
@@ -186,8 +187,7 @@ class Topics:
 
     def write(self, *, keep_meta: bool = False) -> None:
         """Add what was taken, and write `meta`; with `keep_meta` only where there is none yet."""
-        if self._new:
-            self._connection.execute(insert(topics), self._new)
+        insert_all(self._connection, topics, self._new)
         if self._adopted:
             by_id = update(topics).where(topics.c.topic_id == bindparam("found"))
             self._connection.execute(by_id, self._adopted)
@@ -213,8 +213,7 @@ class Topics:
                 new.append({"topic_id": topic_id, "metadata": text})
             elif known[topic_id] != text and not keep_meta:
                 changed.append({"found": topic_id, "metadata": text})
-        if new:
-            self._connection.execute(insert(meta), new)
+        insert_all(self._connection, meta, new)
         if changed:
             by_id = update(meta).where(meta.c.topic_id == bindparam("found"))
             self._connection.execute(by_id, changed)

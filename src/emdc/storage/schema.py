@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     UniqueConstraint,
@@ -138,7 +139,8 @@ volttron_table_definitions = Table(
 alembic_version = Table(
     "alembic_version",
     metadata,
-    Column("version_num", String(32), nullable=False, primary_key=True),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
     **MYSQL_TABLE,
 )
 

@@ -119,6 +119,14 @@ def _insert(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -
     return connection.exec_driver_sql(sql, list(rows), execution_options=options).rowcount
 
 
+def writing(_connection: Connection) -> None:
+    """Nothing, as in `settle`."""
+
+
+def settle(_connection: Connection) -> None:
+    """A commit ends with its process."""
+
+
 @contextmanager
 def alone(_engine: Engine) -> Iterator[None]:
     """Nothing to do: who writes has the whole file."""

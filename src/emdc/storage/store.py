@@ -133,6 +133,7 @@ class Store:
             # Kept for good: it is the only one that ever resets the write-ahead log.
             self._connection = self._engine.connect().execution_options(**{IMMEDIATE: True})
         with self._connection.begin():
+            self._dialect.writing(self._connection)
             yield self._connection
 
     def _commit(self, entries: Sequence[Entry], *, one_by_one: bool) -> Outcome:

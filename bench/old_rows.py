@@ -39,7 +39,7 @@ def leave(
     ticks: range,
     *,
     revision: str = LAST_REVISION,
-    see: Callable[[list[Row]], None],
+    see: Callable[[list[Row]], None] = lambda _rows: None,
 ) -> None:
     """Fill a new database with these minutes of every topic; `see` is shown the rows of `data`."""
     migrate(place, f"--revision={revision}")

@@ -95,7 +95,7 @@ def make_engine(
             f"database {shown(target)}: its driver is not installed ({error}): "
             f"pip install 'emdc[{extra}]'"
         ) from error
-    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", lambda connection, _record: speaker.on_connect(connection))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", sqlite.on_begin)
@@ -169,7 +169,7 @@ def _check_authority(file: Path) -> None:
         ) from error
 
 
-def _connect(
+def connect(
     dialect: sqlalchemy.Dialect, _record: object, given: list[Any], named: dict[str, Any]
 ) -> Any:
     """A connection of the driver. Raises ConfigError when it does not know what it is given."""

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event, make_url
 
 from emdc.errors import ConfigError, SchemaError
 from emdc.storage import migrate
-from emdc.storage.database import make_engine, probe
+from emdc.storage.database import connect, make_engine, probe
 from emdc.storage.schema import HEAD, REVISIONS
 from emdc.storage.sqlite import sqlite_file
 from emdc.storage.urls import shown
@@ -34,8 +34,10 @@ def open_existing(address: str, *, tls_ca: Path | None = None, write: bool = Fal
     given = url.update_query_dict({"uri": "true"}) if read_only else url
     engine = make_engine(given, tls_ca=tls_ca, silence_s=_SILENCE_S)
     if read_only and file is not None:
-        # Before the listener of `database`, which connects.
-        event.listen(engine, "do_connect", partial(_open_read_only, file), insert=True)
+        # Before the listener of `database`, which connects: after it no other one is asked.
+        event.remove(engine, "do_connect", connect)
+        event.listen(engine, "do_connect", partial(_open_read_only, file))
+        event.listen(engine, "do_connect", connect)
     try:
         if write or file is None:
             probe(engine)

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from emdc.reading import Gap
 from emdc.storage import known
@@ -127,13 +127,20 @@ def test_end_does_not_wait_for_a_database_that_hangs(engine: Engine) -> None:
     hung.close(5)
 
 
-def attempts(spool: Spool, count: int, *, retry_s: float) -> list[float]:
+def attempts(
+    spool: Spool, count: int, monkeypatch: pytest.MonkeyPatch, *, retry_s: float
+) -> list[float]:
     """When a server that refuses connections was asked, as often as that."""
     spool.put(Entries((reading(0),)))
     engine = make_engine(f"mysql+pymysql://nobody@127.0.0.1:{free_port()}/emdc")
     times: list[float] = []
-    # Before the one that connects, after which no other is asked.
-    event.listen(engine, "do_connect", lambda *_: times.append(monotonic()), insert=True)
+    real = engine.dialect.connect
+
+    def connect(*given: Any, **named: Any) -> Any:
+        times.append(monotonic())
+        return real(*given, **named)
+
+    monkeypatch.setattr(engine.dialect, "connect", connect)
     begun = delivery(engine, spool, retry_s=retry_s)
     begun.start()
 
@@ -148,8 +155,8 @@ def attempts(spool: Spool, count: int, *, retry_s: float) -> list[float]:
     return times[:count]
 
 
-def test_pause_between_attempts_doubles(spool: Spool) -> None:
-    times = attempts(spool, 5, retry_s=0.03)
+def test_pause_between_attempts_doubles(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = attempts(spool, 5, monkeypatch, retry_s=0.03)
     pauses = [after - before for before, after in pairwise(times)]
     assert all(pause > 0.025 * 2**n for n, pause in enumerate(pauses))
     assert spool.status().events == 1

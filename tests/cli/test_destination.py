@@ -1,9 +1,6 @@
 import os
-import resource
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -11,17 +8,8 @@ import pytest
 
 from emdc.cli.destination import destination
 from emdc.errors import ConfigError, EmdcError
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file of this process can be larger than 4096 bytes, as on a disk that is full then."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
+from tests.conftest import need_program
+from tests.disk import files_of_at_most
 
 
 def write(path: Path, content: bytes = b"new", *, overwrite: bool = False) -> None:
@@ -103,7 +91,6 @@ def test_what_cannot_be_a_file_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
-@pytest.mark.usefixtures("small_files")
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_disk_that_is_full_leaves_nothing_and_what_was_there(
     overwrite: bool, tmp_path: Path
@@ -111,7 +98,8 @@ def test_a_disk_that_is_full_leaves_nothing_and_what_was_there(
     path = tmp_path / "a.csv"
     if overwrite:
         path.write_bytes(b"old")
-    with pytest.raises(EmdcError, match="nothing is left of it; make room") as raised:
+    refused = pytest.raises(EmdcError, match="nothing is left of it; make room")
+    with refused as raised, files_of_at_most(4096):
         write(path, b"x" * 100_000, overwrite=overwrite)
     assert not isinstance(raised.value, ConfigError)
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == (
@@ -130,7 +118,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a file system")
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a file system")
 def test_a_real_full_disk_leaves_nothing(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from emdc.cli.destination import destination\n"
@@ -144,12 +132,12 @@ def test_a_real_full_disk_leaves_nothing(tmp_path: Path) -> None:
     )
     command = 'mount -t tmpfs -o size=1m none "$0" && exec "$1" -c "$2"'
     ended = subprocess.run(
-        ["unshare", "-m", "sh", "-c", command, tmp_path, sys.executable, script],
+        [need_program("unshare"), "-m", "sh", "-c", command, tmp_path, sys.executable, script],
         capture_output=True,
         text=True,
         check=False,
     )
     if "mount" in ended.stderr or "unshare" in ended.stderr:
-        pytest.skip("no right to mount here")
+        pytest.skip(f"no right to mount a file system here: {ended.stderr}")
     assert "No space left on device: nothing is left of it" in ended.stdout
     assert ended.stdout.endswith("[]\n")

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import prepare
 from tests.servers import fresh, mariadb, postgresql
+from tests.storage.filled import KINDS, empty, opened
 
 
 @pytest.fixture
@@ -16,10 +17,10 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(path: Path) -> Iterator[Engine]:
-    opened = open_engine(f"sqlite:///{path}?timeout=0.2")
-    prepare(opened)
-    yield opened
-    opened.dispose()
+    new = open_engine(f"sqlite:///{path}?timeout=0.2")
+    prepare(new)
+    yield new
+    new.dispose()
 
 
 @pytest.fixture(params=["postgresql", "mysql+pymysql", "mysql+mysqlconnector"])
@@ -33,7 +34,21 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def server_engine(server_url: str) -> Iterator[Engine]:
     """The same at the newest revision."""
-    opened = open_engine(server_url)
-    prepare(opened)
-    yield opened
-    opened.dispose()
+    new = open_engine(server_url)
+    prepare(new)
+    yield new
+    new.dispose()
+
+
+@pytest.fixture(scope="module", params=KINDS[1:])
+def lasting_server_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """The same, for all tests of a module: making one takes a second."""
+    with opened(request.param, request) as new:
+        yield new
+
+
+@pytest.fixture
+def emptied_server_engine(lasting_server_engine: Engine) -> Iterator[Engine]:
+    """That one, without rows."""
+    yield lasting_server_engine
+    empty(lasting_server_engine)

@@ -13,7 +13,9 @@ from sqlalchemy import Engine
 from emdc.reading import MeterProfile, MeterReading, Topic, Value
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import prepare
+from emdc.storage.parcel import Event
 from emdc.storage.recorder import Recorder
+from emdc.storage.spool import Spool
 from emdc.storage.tally import StorageStatus
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -107,6 +109,15 @@ def store(
             return recorder.status()
 
     return asyncio.run(run())
+
+
+def drained(spool: Spool) -> list[Event]:
+    """All that waits in a spool, which is empty then."""
+    found: list[Event] = []
+    while (head := spool.head(1)) is not None:
+        found += head.events
+        spool.remove(head)
+    return found
 
 
 async def until(condition: Callable[[], bool]) -> None:

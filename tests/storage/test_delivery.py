@@ -20,7 +20,7 @@ from emdc.storage.spool import Spool
 from emdc.storage.tally import Tally
 from tests.program import until
 from tests.server_programs import free_port
-from tests.storage.plant import METER, NOON, profile, reading, rows, store, tick
+from tests.storage.plant import METER, NOON, execute, profile, reading, rows, store, tick
 
 ASIDE = "SELECT meter, reason FROM aside ORDER BY id"
 STORED = "SELECT count(*) FROM readings"
@@ -244,6 +244,29 @@ def test_start_that_the_database_can_never_take_holds_nothing_up(
     assert "already recorded for another meter" in str(tally.status.last_error)
     assert "meters not registered" in [record.msg for record in caplog.records]
     assert rows(path, "SELECT name FROM meters") == [(METER,)]
+
+
+def test_start_that_the_database_takes_is_no_recovery_while_it_refuses_the_readings(
+    engine: Engine, path: Path, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    execute(
+        path,
+        "CREATE TRIGGER closed BEFORE INSERT ON readings BEGIN SELECT RAISE(ABORT, 'closed'); END",
+    )
+    tally = counts()
+    spool.put(Started((profile(),), NOON, scheduled=True))
+    # So many that it is not the readings' fault.
+    spool.put(Entries(tuple(reading(at) for at in range(20))))
+    begun = delivery(engine, spool, tally)
+    with caplog.at_level(logging.INFO, "emdc.storage.tally"):
+        tally.failed("away")
+        begun.start()
+        until(lambda: tally.status.last_error == "closed")
+        execute(path, "DROP TRIGGER closed")
+        until(lambda: spool.status().events == 0)
+        begun.close(5)
+    said = [record.msg for record in caplog.records if record.name == "emdc.storage.tally"]
+    assert said == ["database does not write", "database writes again"]
 
 
 def test_fault_of_the_program_keeps_the_event_and_ends_no_thread(

@@ -1,7 +1,6 @@
 """What the recorder's tests say of SQLite holds on each server, through each of its drivers."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
@@ -10,7 +9,6 @@ from emdc.errors import StorageError
 from emdc.reading import Gap, MeterProfile, MeterReading, Topic, Value
 from emdc.storage.conservation import conservation
 from emdc.storage.history import latest_readings
-from tests.storage.filled import KINDS, empty, opened
 from tests.storage.plain import ask
 from tests.storage.plant import METER, profile, reading, recording, store, tick
 
@@ -46,17 +44,9 @@ NUMBERS = (
 )
 
 
-@pytest.fixture(scope="module", params=KINDS[1:])
-def shared(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with opened(request.param, request) as engine:
-        yield engine
-
-
 @pytest.fixture
-def engine(shared: Engine) -> Iterator[Engine]:
-    """A database without rows, through each driver; making one for each test takes a second."""
-    yield shared
-    empty(shared)
+def engine(emptied_server_engine: Engine) -> Engine:
+    return emptied_server_engine
 
 
 def is_mysql(engine: Engine) -> bool:

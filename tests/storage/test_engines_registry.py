@@ -3,7 +3,6 @@
 import json
 import socket
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +16,6 @@ from emdc.storage.database import open_engine
 from emdc.storage.history import latest_readings
 from emdc.storage.migrate import prepare
 from tests.servers import fresh, mariadb, private
-from tests.storage.filled import KINDS, empty, opened
 from tests.storage.plain import ask
 from tests.storage.plant import METER, profile, reading, store, tick
 
@@ -25,17 +23,9 @@ SLOTS = "SELECT topic_name, slot FROM topics WHERE slot IS NOT NULL ORDER BY met
 HERE = socket.gethostname()
 
 
-@pytest.fixture(scope="module", params=KINDS[1:])
-def shared(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with opened(request.param, request) as engine:
-        yield engine
-
-
 @pytest.fixture
-def engine(shared: Engine) -> Iterator[Engine]:
-    """A database without rows, through each driver; making one for each test takes a second."""
-    yield shared
-    empty(shared)
+def engine(emptied_server_engine: Engine) -> Engine:
+    return emptied_server_engine
 
 
 def configured(engine: Engine, *profiles: MeterProfile, at: float = 0) -> None:

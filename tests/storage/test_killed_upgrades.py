@@ -13,26 +13,11 @@ from emdc.storage import schema
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import current, require_head, upgrade
 from tests.servers import Server, fresh, private
+from tests.storage import old_collector
 from tests.storage.old_mysql import BY_HAND, CHECKSUM, ROOT, ROWS, ZONE, is_whole, rows_in
 from tests.storage.plain import ask
 from tests.storage.plant import execute, reading, rows, store
 
-OLD_ROWS = """
-INSERT INTO topics (topic_id, topic_name) VALUES (7, 'UW/Mercer/nexus_meter/Voltage_AN');
-INSERT INTO meta VALUES (7, '{"units":"V","tz":"PT","type":"float"}');
-INSERT INTO data VALUES ('2019-11-03 01:30:00.000000', 7, '121.25');
-INSERT INTO data VALUES ('2019-11-03 01:31:00.000000', 7, 'offline');
-"""
-# What the old collector's SQL scripts made, without a table for revisions.
-BY_HAND_SQLITE = """
-CREATE TABLE topics (topic_id INTEGER PRIMARY KEY, topic_name VARCHAR(512) NOT NULL UNIQUE);
-CREATE TABLE meta (topic_id INTEGER PRIMARY KEY, metadata TEXT NOT NULL);
-CREATE TABLE data (ts TIMESTAMP NOT NULL, topic_id INTEGER NOT NULL, value_string TEXT NOT NULL);
-CREATE UNIQUE INDEX ts ON data (ts, topic_id);
-CREATE INDEX data_idx ON data (ts);
-CREATE TABLE volttron_table_definitions (
-  table_id VARCHAR(512) PRIMARY KEY, table_name VARCHAR(512) NOT NULL, table_prefix VARCHAR(512));
-"""
 MOST = 100
 """Statements of an upgrade; there are fewer."""
 
@@ -136,7 +121,7 @@ def test_killed_twice_it_is_completed_too(victim: Victim, server: Server) -> Non
 def test_file_is_as_before_wherever_its_upgrade_was_killed(victim: Victim, tmp_path: Path) -> None:
     for number in range(MOST):
         path = tmp_path / f"{number}.db"
-        execute(path, BY_HAND_SQLITE + OLD_ROWS)
+        execute(path, old_collector.SCRIPT_SQLITE + old_collector.ROWS)
         before = rows(path, "SELECT sql FROM sqlite_master")
         killed = victim.upgrade(number, f"sqlite:///{path}")
         if killed:

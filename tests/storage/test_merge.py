@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,9 @@ from sqlalchemy import Engine
 from emdc.errors import ConfigError
 from emdc.reading import Value
 from emdc.storage.conservation import conservation
-from emdc.storage.database import connected, open_engine
+from emdc.storage.database import connected
 from emdc.storage.instants import to_text
 from emdc.storage.merge import Keep, Merged, Replace, measured, merge
-from emdc.storage.migrate import prepare
 from emdc.storage.places import Place, place
 from tests.storage.plant import METRICS, open_new, profile, reading, rows, store, tick
 
@@ -230,14 +229,6 @@ def test_what_fails_in_the_callers_transaction_leaves_nothing(tmp_path: Path) ->
 
 
 # Servers
-
-
-@pytest.fixture
-def server_engine(server_url: str) -> Iterator[Engine]:
-    opened = open_engine(server_url)
-    prepare(opened)
-    yield opened
-    opened.dispose()
 
 
 def test_a_server_has_the_same_places_as_a_file(server_engine: Engine) -> None:

@@ -125,6 +125,26 @@ def test_server_that_is_down_at_the_start_gets_all_when_it_comes(
     assert accounted(url, 5) == (15, 15, 0, 0)
 
 
+def test_start_without_a_schedule_is_well_when_the_server_comes_before_any_reading(
+    server: PrivateServer, url: str, spool: Spool
+) -> None:
+    server.kill()
+
+    async def story(engine: Engine) -> None:
+        recorder = Recorder(engine, clock=lambda: NOON, spool=spool, retry_s=0.05)
+        await recorder.start((profile(),), NOON, scheduled=False)
+        try:
+            assert (recorder.status().ok, recorder.status().spooled) == (False, 0)
+            server.start()
+            await drained(recorder)
+            assert recorder.status().last_commit_at == NOON
+        finally:
+            await recorder.stop()
+
+    with engine_of(url) as engine:
+        asyncio.run(story(engine))
+
+
 def test_what_waits_at_the_end_of_a_run_comes_with_the_next(
     server: PrivateServer, url: str, spool: Spool
 ) -> None:

@@ -15,7 +15,7 @@ from emdc.reading import GAP_REASONS, Gap, MeterReading
 from emdc.storage.overflow import REASON
 from emdc.storage.parcel import Entries, Event, Started, Stopped, pack
 from emdc.storage.spool import Spool
-from tests.storage.plant import METER, NOON, profile, reading, tick
+from tests.storage.plant import METER, NOON, drained, profile, reading, tick
 
 METERS = ("a", "b", "c")
 MICROSECOND = timedelta(microseconds=1)
@@ -42,14 +42,6 @@ def one(at: float, meter: str = METER) -> Entries:
 
 
 SIZE = len(pack(one(1)))
-
-
-def drained(spool: Spool) -> list[Event]:
-    found: list[Event] = []
-    while (head := spool.head(1)) is not None:
-        found += head.events
-        spool.remove(head)
-    return found
 
 
 def lost(first: float, last: float, meter: str = METER) -> Gap:

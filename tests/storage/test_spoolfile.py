@@ -1,7 +1,6 @@
 import logging
 import os
 import random
-import resource
 import shutil
 import signal
 import sqlite3
@@ -18,7 +17,8 @@ import pytest
 from emdc.errors import StorageError
 from emdc.storage.parcel import Entries, Event, Stopped, pack
 from emdc.storage.spool import Spool
-from tests.storage.plant import NOON, open_new, reading, rows, tick
+from tests.disk import files_of_at_most
+from tests.storage.plant import NOON, drained, open_new, reading, rows, tick
 from tests.storage.spool_victim import numbered
 
 ROOT = Path(__file__).parents[2]
@@ -56,14 +56,6 @@ def filled(path: Path, events: list[Event]) -> bytes:
         put_all(spool, events)
     assert not wal(path).exists()
     return path.read_bytes()
-
-
-def drained(spool: Spool) -> list[Event]:
-    found: list[Event] = []
-    while (head := spool.head(1)) is not None:
-        found += head.events
-        spool.remove(head)
-    return found
 
 
 def found_in(path: Path) -> list[Event]:
@@ -401,19 +393,6 @@ def test_what_is_put_is_flushed_to_the_disk(path: Path, monkeypatch: pytest.Monk
         names = ("journal_mode", "synchronous", "journal_size_limit")
         found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
     assert found == ["wal", 2, 4 * 1024 * 1024]  # 2: FULL, each commit is flushed
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """The system refuses to make any file of this process larger."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_a_full_disk_is_an_error_and_later_the_same_spool_goes_on(

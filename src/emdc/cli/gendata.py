@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from emdc import daemon, stores
 from emdc.cli.flags import DATABASE, LOG, checked, takes
-from emdc.cli.settings import load, without_meters
+from emdc.cli.stored import settings_of
 from emdc.cli.terminal import note, say
 from emdc.config import Settings
 from emdc.config.table import CONFIG, Setting
@@ -92,9 +92,7 @@ def command(**given: object) -> int:
     own: dict[str, Any] = checked(OWN, {row.flag: given.pop(row.flag, None) for row in OWN}, {})
     if own["topics"] and any(own[row.flag] is not None for row in OWN if row is not TOPICS):
         raise ConfigError("--topics: makes no samples, expected it without --input_file and others")
-    settings = load(given, without_meters())
-    if settings.database.in_memory:
-        raise ConfigError("no database is named, expected --db_host=FILE or --db_type and the like")
+    settings = settings_of(given)
     if own["topics"]:
         _create_topics(settings)
         return 0

@@ -3,11 +3,10 @@
 from typing import Final
 
 from emdc.cli.flags import DATABASE, LOG, checked, takes
-from emdc.cli.settings import load, without_meters
+from emdc.cli.stored import settings_of
 from emdc.cli.terminal import note, say
 from emdc.config import Settings
 from emdc.config.table import CONFIG, Setting
-from emdc.errors import ConfigError
 from emdc.storage import database, migrate
 from emdc.storage.existing import open_existing
 from emdc.storage.sqlite import sqlite_file
@@ -42,9 +41,7 @@ def command(**given: object) -> int:
         emdc migrate --db_host=sqlite.db --data_timezone=America/Los_Angeles
     """
     own = checked(OWN, {row.flag: given.pop(row.flag, None) for row in OWN}, {})
-    settings = load(given, without_meters())
-    if settings.database.in_memory:
-        raise ConfigError("no database is named, expected --db_host=FILE or --db_type and the like")
+    settings = settings_of(given)
     if own["config_file"] is not None:
         note("emdc: --config_file is not needed any more and is ignored")
     zone = None if own["data_timezone"] is None else str(own["data_timezone"])

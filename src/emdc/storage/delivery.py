@@ -145,7 +145,7 @@ class Delivery:
     def commit(self, entries: Sequence[Entry]) -> Outcome:
         """Store entries of this run. Raises SQLAlchemyError when the database fails."""
         assert self._current is not None
-        return self._attempt(self._current, lambda store: store.commit(entries), entries)
+        return self._attempt(self._current, entries)
 
     def mark_stop(self, at: datetime) -> None:
         """Leave the mark of a clean stop. Raises SQLAlchemyError when the database fails."""
@@ -193,9 +193,13 @@ class Delivery:
             head = self._spool.head(_AT_ONCE)
             if head is None:
                 return True
+            begun = False
             for kind, events in groupby(head.events, type):
-                self._apply(kind, list(events))
+                begun = self._apply(kind, list(events))
             self._spool.remove(head)
+            if begun:
+                # Without a schedule it may be long until a reading shows that the database writes.
+                self._tally.committed(Outcome(), aside=True)
         except (StorageError, SQLAlchemyError) as error:
             self._store.close(broken=not is_memory(self._engine))
             self._tally.failed(reason(error))
@@ -206,27 +210,32 @@ class Delivery:
             return False
         return True
 
-    def _apply(self, kind: type[Event], events: list[Any]) -> None:
+    def _apply(self, kind: type[Event], events: list[Any]) -> bool:
+        """Whether the last of them is a start that the database has taken."""
         if kind is Entries:
             entries = [entry for event in events for entry in event.entries]
             self._restore(entries)
-            return
+            return False
+        begun = False
         for event in events:
             if kind is Started:
-                self._begin_again(event)
+                begun = self._begin_again(event)
             elif kind is Stopped:
                 self._store.mark_stop(event.at)
+        return begun
 
-    def _begin_again(self, event: Started) -> None:
+    def _begin_again(self, event: Started) -> bool:
+        """Whether the database has taken it."""
         try:
             layouts = self._register(event.profiles, lambda: event.begin, scheduled=event.scheduled)
         except ConfigError as error:
             # It will never be another; the readings after it need not wait for ever.
             log.error("meters not registered", extra={"error": str(error)})
             self._tally.failed(str(error))
-            return
+            return False
         self._store.close()
         self._store = self._current = Store(self._engine, layouts, memory_limit=self._memory_limit)
+        return True
 
     def _restore(self, entries: Sequence[Entry]) -> None:
         if not self._store.knows(entries):
@@ -235,17 +244,11 @@ class Delivery:
             self._store.close()
             self._store = Store(self._engine, layouts, memory_limit=self._memory_limit)
         replayed = sum(isinstance(entry, MeterReading) for entry in entries)
-        self._attempt(self._store, lambda store: store.commit(entries), entries, replayed)
+        self._attempt(self._store, entries, replayed=replayed)
 
-    def _attempt(
-        self,
-        store: Store,
-        write: Callable[[Store], Outcome],
-        entries: Sequence[Entry],
-        replayed: int = 0,
-    ) -> Outcome:
+    def _attempt(self, store: Store, entries: Sequence[Entry], *, replayed: int = 0) -> Outcome:
         try:
-            outcome = write(store)
+            outcome = store.commit(entries)
         except SQLAlchemyError as error:
             store.close(broken=not is_memory(self._engine))
             self._tally.failed(reason(error))

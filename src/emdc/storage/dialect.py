@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Row
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, TextClause
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from emdc.storage.columns import Values
@@ -92,6 +92,17 @@ def translated(connection: Connection) -> Iterator[None]:
         raise DBAPIError.instance(
             None, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
         ) from error
+
+
+@contextmanager
+def locked(engine: Engine, lock: TextClause, unlock: TextClause) -> Iterator[None]:
+    """A lock of the server's, taken by a statement, which it frees when this connection ends."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(lock)
+        try:
+            yield
+        finally:
+            connection.execute(unlock)
 
 
 def refuses_row(error: DBAPIError) -> bool:

@@ -5,18 +5,17 @@ does not, and needs no more than the right to update that one column.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Text, func, text, type_coerce
+from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DataError
 
-from emdc.storage.columns import Values
-from emdc.storage.dialect import CONNECT_S, LOOPBACK, SILENCE_S, GapRow
+from emdc.storage import jsonvalues
+from emdc.storage.dialect import CONNECT_S, LOOPBACK, SILENCE_S, GapRow, locked
 from emdc.storage.layout import ReadingRow
-from emdc.storage.schema import readings
 from emdc.storage.urls import shown
 
 log = logging.getLogger(__name__)
@@ -39,20 +38,10 @@ _ROW_BYTES: Final = 160
 """More than a row takes in a statement beside its values and gaps."""
 _PACKET: Final = "emdc_packet_bytes"
 
-value_columns: Final[tuple[ColumnElement[Any], ...]] = (readings.c.vals,)
-has_value: Final[ColumnElement[bool]] = func.replace(
-    type_coerce(readings.c.vals, Text), "null,", ""
-).not_in(("[null]", "[]"))
-
-
-def values(row: Row[Any]) -> Values:
-    """Values by slot."""
-    return list(row.vals)
-
-
-def minute(ts: ColumnElement[str]) -> ColumnElement[Any]:
-    """`YYYY-MM-DD HH:MM`."""
-    return func.substr(ts, 1, 16)
+value_columns = jsonvalues.value_columns
+has_value = jsonvalues.has_value
+values = jsonvalues.values
+minute = jsonvalues.minute
 
 
 def connect_args(
@@ -172,12 +161,6 @@ def settle(connection: Connection) -> None:
     connection.execute(_SETTLE).all()
 
 
-@contextmanager
-def alone(engine: Engine) -> Iterator[None]:
-    """A named lock that the server frees when this connection ends."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(_LOCK)
-        try:
-            yield
-        finally:
-            connection.execute(_UNLOCK)
+def alone(engine: Engine) -> AbstractContextManager[None]:
+    """A named lock."""
+    return locked(engine, _LOCK, _UNLOCK)

@@ -4,7 +4,7 @@ Numbers are in `vals` (FLOAT8[]), the rare texts of a reading beside it in `text
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from emdc.reading import Value
 from emdc.storage.columns import Values
-from emdc.storage.dialect import CONNECT_S, LOOPBACK, SILENCE_S, GapRow, translated
+from emdc.storage.dialect import CONNECT_S, LOOPBACK, SILENCE_S, GapRow, locked, translated
 from emdc.storage.layout import ReadingRow
 from emdc.storage.schema import readings
 
@@ -174,15 +174,9 @@ def settle(connection: Connection) -> None:
     connection.execute(_SETTLE)
 
 
-@contextmanager
-def alone(engine: Engine) -> Iterator[None]:
-    """An advisory lock that the server frees when this connection ends."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(_LOCK)
-        try:
-            yield
-        finally:
-            connection.execute(_UNLOCK)
+def alone(engine: Engine) -> AbstractContextManager[None]:
+    """An advisory lock."""
+    return locked(engine, _LOCK, _UNLOCK)
 
 
 def _line(row: ReadingRow) -> str:

@@ -8,24 +8,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import (
-    URL,
-    ColumnElement,
-    Connection,
-    Engine,
-    Row,
-    Text,
-    func,
-    make_url,
-    type_coerce,
-)
+from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from emdc.errors import ConfigError, StorageError
-from emdc.storage.columns import Values
+from emdc.storage import jsonvalues
 from emdc.storage.dialect import GapRow
 from emdc.storage.layout import ReadingRow
-from emdc.storage.schema import readings
 from emdc.storage.urls import reason, shown
 
 log = logging.getLogger(__name__)
@@ -48,22 +37,10 @@ _INSERT_GAP: Final = (
     "INSERT INTO gaps (meter_id, from_ts, to_ts, reason) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
-value_columns: Final[tuple[ColumnElement[Any], ...]] = (readings.c.vals,)
-
-# 15 ms for 10,000 arrays of 100 nulls, where GLOB '*[0-9"]*' takes 130 ms.
-has_value: Final[ColumnElement[bool]] = func.replace(
-    type_coerce(readings.c.vals, Text), "null,", ""
-).not_in(("[null]", "[]"))
-
-
-def values(row: Row[Any]) -> Values:
-    """Values by slot."""
-    return list(row.vals)
-
-
-def minute(ts: ColumnElement[str]) -> ColumnElement[Any]:
-    """`YYYY-MM-DD HH:MM`."""
-    return func.substr(ts, 1, 16)
+value_columns = jsonvalues.value_columns
+has_value = jsonvalues.has_value
+values = jsonvalues.values
+minute = jsonvalues.minute
 
 
 def is_memory(url: URL) -> bool:

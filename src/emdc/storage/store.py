@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from emdc.errors import StorageError
 from emdc.reading import Gap, MeterReading, Value
 from emdc.storage import downtime
+from emdc.storage.backlog import Entry
 from emdc.storage.columns import Values
 from emdc.storage.database import DIALECTS, is_memory
 from emdc.storage.dialect import GapRow, refuses_row
@@ -29,8 +30,6 @@ from emdc.storage.sqlite import IMMEDIATE, keep_newest
 from emdc.storage.urls import reason
 
 log = logging.getLogger(__name__)
-
-Entry = MeterReading | Gap
 
 _KEYS: Final = 500
 """Keys in one question; SQLite takes 32,766 parameters."""

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,24 @@ def test_sigterm_during_a_command_leaves_no_trace() -> None:
         stderr=subprocess.PIPE,
         text=True,
         timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, "emdc: interrupted\n")
+
+
+def test_ctrl_c_while_a_library_executes_a_text_is_an_exit_code_and_no_signal(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "from emdc import cli\nimport emdc.cli.terminal\n"
+        "cli._command = lambda tokens: exec('raise KeyboardInterrupt')\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "interrupted", "export"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (1, "emdc: interrupted\n")

@@ -66,6 +66,9 @@ def _command(tokens: Sequence[str]) -> int:
 
 
 def _interrupted(tokens: Sequence[str]) -> int:
+    # An interrupt within a text that is executed, as libraries do when they make classes, lets
+    # `python -m` end by a signal whatever the exit code, unless another text is executed after it.
+    eval("0")  # noqa: S307
     if _ENDLESS.intersection(tokens[:1]):
         return 0
     return _complain("interrupted", FAILED)

@@ -12,13 +12,18 @@ from bench import (
     collect,
     conserve,
     daemon,
+    dead,
+    fuzz,
+    guards,
     ingest,
     kill,
     outage,
+    peers,
     poll,
     queries,
     rig,
     spool,
+    truth,
     upgrade,
 )
 from bench.rig import Result
@@ -34,6 +39,11 @@ FIGURES: Mapping[str, tuple[str, Callable[..., list[Result]]]] = {
     "kill": ("9. The daemon killed at random moments", kill.run),
     "outage": ("10. The database server killed and frozen under load", outage.run),
     "upgrade": ("11. A database of the old collector upgraded", upgrade.run),
+    "dead": ("12. 300 of 1000 meters dead", dead.run),
+    "truth": ("13. Every fault of a meter, and no wrong value", truth.run),
+    "fuzz": ("14. Mutated frames into the client", fuzz.run),
+    "peers": ("15. This client and others against fifteen meters", peers.run),
+    "guards": ("16. Each guard of the answer check removed in turn", guards.run),
 }
 
 

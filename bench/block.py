@@ -84,7 +84,8 @@ def expected(blocks: int) -> list[float | int]:
 def _held(field: Field) -> float | int:
     """The raw value as its registers hold it: a FLOAT32 has 24 bits only."""
     form = _FORMATS[field.data_type]
-    return struct.unpack(form, struct.pack(form, field.raw))[0]
+    held: float | int = struct.unpack(form, struct.pack(form, field.raw))[0]
+    return held
 
 
 def unpacker() -> struct.Struct:
@@ -131,14 +132,17 @@ def rows(blocks: int) -> list[Sequence[object]]:
     ]
 
 
-def write_workbook(path: Path, metrics: Sequence[Sequence[object]]) -> Path:
-    """A workbook of the six columns that every EMDC reads."""
+def write_workbook(
+    path: Path, metrics: Sequence[Sequence[object]], more: Sequence[str] = ()
+) -> Path:
+    """A workbook of the six columns that every EMDC reads, and `more` columns by their headers."""
     from openpyxl import Workbook  # noqa: PLC0415 - only two figures need a workbook
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Metrics")
     header = ("Name", "Description", "Address", "Size", "Scaling Factor", "Data Type")
-    sheet.append([f"Metric {column}" if column[0] in "NDA" else column for column in header])
+    first = [f"Metric {column}" if column[0] in "NDA" else column for column in header]
+    sheet.append([*first, *more])
     for row in metrics:
         sheet.append(list(row))
     book.save(path)

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from bench import block, rig
 from emdc.daemon import calm_garbage_collection
-from emdc.meters.meter import Meter, MeterSettings, Poll, want
+from emdc.meters.meter import Meter, MeterSettings
+from emdc.meters.poll import Poll
+from emdc.meters.reads import want
 from emdc.meters.register_map import DataType, Metric, RegisterMap
-from emdc.modbus.link import LinkSettings
 from emdc.modbus.links import Links
+from emdc.modbus.settings import LinkSettings
 from emdc.reading import MeterReading
 
 if TYPE_CHECKING:
@@ -142,12 +144,15 @@ class Turn:
             self._ended(None)
 
 
-async def emdc(ports: Sequence[int], blocks: int, readings: int) -> dict[str, float]:
+async def emdc(
+    ports: Sequence[int], blocks: int, readings: int, *, pipeline: int = 1
+) -> dict[str, float]:
     """EMDC's own meters and links; each reading is handed to a sink."""
+    link_settings = LinkSettings(pipeline=pipeline)
     links = Links(jitter=lambda: 0.5, holder=lambda: "a bench")
     books, settings = register_map(blocks), MeterSettings(max_gap=block.MAX_GAP)
     meters = [
-        Meter(str(port), books, links.link(rig.HOST, port, LinkSettings()), settings, clock=now)
+        Meter(str(port), books, links.link(rig.HOST, port, link_settings), settings, clock=now)
         for port in ports
     ]
     sink: dict[int, MeterReading] = {}
@@ -188,6 +193,8 @@ def main(arguments: Sequence[str]) -> None:
         result = uvloop.run(emdc(ports, blocks, readings))
     elif name == "emdc":
         result = asyncio.run(emdc(ports, blocks, readings))
+    elif name == "emdc pipeline":
+        result = asyncio.run(emdc(ports, blocks, readings, pipeline=blocks))
     else:
         decode = by_struct() if name == "pymodbus struct" else documented()
         result = asyncio.run(pymodbus(decode, ports, blocks, readings))

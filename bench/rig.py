@@ -3,9 +3,11 @@
 Everything listens on 127.0.0.1 and ends with its parent, or by its process id.
 """
 
+import ctypes
 import json
 import os
 import resource
+import signal
 import socket
 import statistics
 import subprocess
@@ -64,6 +66,11 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it ends. Source: prctl(2)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 def compile_c(source: str, folder: Path, *libraries: str) -> Path:
     """The program made of bench/`source`, in `folder`; `libraries` are names for pkg-config."""
     program = folder / Path(source).stem
@@ -99,6 +106,21 @@ def free_ports(count: int, first: int = 20000) -> list[int]:
     raise SystemExit(f"{count} free ports wanted from {first} to {limit}, found {len(ports)}")
 
 
+def bound(port: int) -> socket.socket:
+    """A port of 127.0.0.1 that another process has just left; it refuses until it listens."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind((HOST, port))
+    return found
+
+
+def refusing(port: int) -> socket.socket:
+    """The same, so that nobody else gets the port meanwhile."""
+    found = bound(port)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return found
+
+
 @contextmanager
 def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
     """A program that is ended by its process id when the block ends."""
@@ -123,15 +145,25 @@ def stop(process: subprocess.Popen[str], patience_s: float = 15.0) -> int:
 
 
 def start_meters(
-    program: Path, ports: Sequence[int], *, image: Path | None = None, first: int = 0, epoch_ms=0
+    program: Path,
+    ports: Sequence[int],
+    *,
+    image: Path | None = None,
+    first: int = 0,
+    epoch_ms: int = 0,
 ) -> subprocess.Popen[str]:
     """A server of meters, one a port, once it listens on all of them (see modbus_server.c)."""
     source = str(image) if image else "-"
     command = [str(program), source, str(first), str(epoch_ms), *map(str, ports)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    if process.stdout.readline() != "ready\n":
-        raise SystemExit(f"{program.name} did not start: exit code {stop(process)}")
+    await_ready(process, program.name)
     return process
+
+
+def await_ready(process: subprocess.Popen[str], name: str) -> None:
+    """Wait until a program that we read from says that it is ready."""
+    if process.stdout is None or process.stdout.readline() != "ready\n":
+        raise SystemExit(f"{name} did not start: exit code {stop(process)}")
 
 
 @contextmanager
@@ -151,7 +183,8 @@ def run_json(command: Sequence[str], timeout_s: float = 300.0) -> dict[str, floa
     done = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=timeout_s
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def interleaved(
@@ -180,7 +213,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-def wait_for(probe: Callable[[], Any], what: str, timeout_s: float = 60.0, pause_s=0.05) -> Any:
+def wait_for(
+    probe: Callable[[], Any], what: str, timeout_s: float = 60.0, pause_s: float = 0.05
+) -> Any:
     """The first answer of `probe` that is true; SystemExit with `what` when none comes in time."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:

@@ -71,7 +71,7 @@ def start_daemon(setup: Setup) -> subprocess.Popen[str]:
             raise SystemExit(f"the daemon ended with exit code {process.returncode}:\n{tail}")
         try:
             with urllib.request.urlopen(setup.url("/ping"), timeout=2) as answer:
-                return answer.status == 200
+                return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 

@@ -30,6 +30,18 @@ class Connection:
         self._meter.requests.append(request)
         return request
 
+    async def exactly(self, size: int) -> bytes:
+        """The next bytes, where requests are not those of Modbus TCP."""
+        request = await self._reader.readexactly(size)
+        self._meter.requests.append(request)
+        return request
+
+    async def requests(self) -> list[bytes]:
+        """The next requests, all that came in one segment."""
+        first = await self.request()
+        rest = bytes(self._reader._buffer)  # type: ignore[attr-defined]
+        return [first, *[await self.request() for _ in range(len(rest) // 12)]]
+
     async def send(self, data: bytes) -> None:
         """Send in one segment."""
         self._writer.write(data)
@@ -48,6 +60,15 @@ class Connection:
         """Say nothing until the client goes."""
         while await self._reader.read(4096):
             pass
+
+    @property
+    def is_closed(self) -> bool:
+        """Either side has ended it."""
+        return self._reader.at_eof() or self._writer.is_closing()
+
+    def close(self) -> None:
+        """Close with a FIN."""
+        self._writer.close()
 
     def reset(self) -> None:
         """Close with a RST."""
@@ -77,6 +98,11 @@ class Meter:
         task = asyncio.ensure_future(self._talk(Connection(self, reader, writer), writer))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def drop(self) -> None:
+        """End every connection, as a meter that is started anew."""
+        for task in self.tasks:
+            task.cancel()
 
     async def _talk(self, connection: Connection, writer: asyncio.StreamWriter) -> None:
         self.open += 1
@@ -121,6 +147,16 @@ def right(request: bytes) -> bytes:
 def framed(tid: bytes, body: bytes) -> bytes:
     """Unit and PDU with their TCP header."""
     return tid + bytes(2) + len(body).to_bytes(2) + body
+
+
+def crc(frame: bytes) -> bytes:
+    """The check of a serial frame, low byte first. Modbus over Serial Line V1.02, section 6.2.2."""
+    register = 0xFFFF
+    for byte in frame:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0xA001 if register & 1 else 0)
+    return register.to_bytes(2, "little")
 
 
 async def good(connection: Connection) -> None:

@@ -13,7 +13,10 @@ LIST = {
     *(f"C{number}" for number in range(1, 23)),
     *(f"H{number}" for number in range(1, 10)),
     *(f"D{number}" for number in (*range(1, 22), *range(24, 27))),
-    *(f"M{number}" for number in (*range(1, 8), *range(10, 14), 17)),
+    *(f"L{number}" for number in range(1, 11)),
+    *(f"M{number}" for number in range(1, 37)),
+    *(f"N{number}" for number in range(1, 7)),
+    *(f"W{number}" for number in range(1, 11)),
 }
 
 

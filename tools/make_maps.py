@@ -1,124 +1,111 @@
-"""Writes the shipped workbooks from the facts in tools/meters: `python tools/make_maps.py`.
+"""Writes the shipped workbooks and docs/meters.md from tools/meters: `python tools/make_maps.py`.
 
-With --check nothing is written; exit code 1 says that a workbook is not what the facts give.
-The same facts give the same bytes: times in the file are fixed.
+With --check nothing is written; exit code 1 says that a file is not what the facts give.
+The same facts give the same bytes: times in the workbooks are fixed.
 """
 
 import argparse
-import csv
 import io
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import meter_facts
+import meters_page
+from meter_facts import Meter, Row
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-TOOLS: Final = Path(__file__).resolve().parent
-FACTS: Final = TOOLS / "meters"
-MAPS: Final = TOOLS.parent / "src" / "emdc" / "meters" / "maps"
+ROOT: Final = Path(__file__).resolve().parents[1]
+MAPS: Final = ROOT / "src" / "emdc" / "meters" / "maps"
+PAGE: Final = ROOT / "docs" / "meters.md"
 
-HEADER: Final = (
-    *("Metric Name", "Metric Description", "Metric Address", "Metric Size"),
-    *("Scaling Factor", "Data Type", "Unit", "Word Order", "Minimum", "Maximum"),
-    *("Kind", "Code", "Ratio", "Certainty"),
-)
+REQUIRED: Final = {
+    "Metric Name": "name",
+    "Metric Description": "description",
+    "Metric Address": "address",
+    "Metric Size": "registers",
+    "Scaling Factor": "scale",
+    "Data Type": "type",
+}
+OPTIONAL: Final = {
+    "Unit": "unit",
+    "Function Code": "function_code",
+    "Word Order": "word_order",
+    "Byte Order": "byte_order",
+    "Bits": "bits",
+    "Offset": "offset",
+    "Invalid": "invalid",
+    "Minimum": "minimum",
+    "Maximum": "maximum",
+    "Interval (s)": "interval",
+    "Kind": "kind",
+    "Code": "code",
+    "Scale Register": "scale_register",
+    "Ratio": "ratio",
+    "Group": "group",
+    "Certainty": "certainty",
+}
+"""Header → field of a row. A map has those optional columns that it needs."""
+_NUMBERS: Final = frozenset({"address", "registers", "scale", "offset", "minimum", "maximum"})
 # The zip format counts years from 1980; any fixed time does.
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _DATE: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-class Model(NamedTuple):
-    """A shipped map: its file's name, its facts, what its sheet `Meter` says."""
-
-    name: str
-    facts: str
-    meter: dict[str, str | int]
-
-
-MODELS: Final = (
-    Model(
-        "nexus-1272",
-        "nexus_1252_1262_1272",
-        {
-            "model": "Nexus 1252/1262/1272",
-            "vendor": "Electro Industries/GaugeTech",
-            "max_gap": 16,
-            "max_registers": 125,
-            "notes": "Voltages, currents and powers are secondary values: set ct_ratio and "
-            "pt_ratio of the meter. Power factors are magnitudes.",
-        },
-    ),
-    Model(
-        "eaton-pxm-4000",
-        "eaton_pxm4000_6000_8000",
-        {
-            "model": "Power Xpert Meter 4000/6000/8000",
-            "vendor": "Eaton",
-            "max_gap": 32,
-            "max_registers": 125,
-            "notes": "Answers as unit 1. Word order of the energies and the addresses of the "
-            "angles are unverified: see Certainty.",
-        },
-    ),
-)
-
-
-def build(model: Model) -> bytes:
-    """The workbook of one model: sheets Metrics, Meter and Sources."""
+def build(meter: Meter) -> bytes:
+    """The workbook of one meter: sheets Metrics, Unverified (if need be), Meter and Sources."""
     book = Workbook()
-    sheet = book.active
-    assert isinstance(sheet, Worksheet)
-    sheet.title = "Metrics"
-    chosen = list(_chosen(model))
-    _fill(sheet, [HEADER, *(_row(wanted, fact) for wanted, fact in chosen)])
-    _fill(book.create_sheet("Meter"), [("Key", "Value"), *model.meter.items()])
-    sources = [(wanted["metric"], fact["sources"]) for wanted, fact in chosen]
+    first = book.active
+    assert isinstance(first, Worksheet)
+    first.title = meter_facts.VERIFIED
+    _fill(first, _lines(meter.verified))
+    if meter.unverified:
+        _fill(book.create_sheet(meter_facts.UNVERIFIED), _lines(meter.unverified))
+    _fill(book.create_sheet("Meter"), [("Key", "Value"), *meter.about.items()])
+    sources = [(row["name"], row["sources"]) for row in meter.rows]
     _fill(book.create_sheet("Sources"), [("Metric", "Sources"), *sources])
     file = io.BytesIO()
     book.save(file)
     return _timeless(file.getvalue())
 
 
-def _chosen(model: Model) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
-    """(row of the map, its fact), in the map's order."""
-    facts = {fact["metric"]: fact for fact in _read(FACTS / f"{model.facts}.csv")}
-    for wanted in _read(FACTS / f"{model.name}.csv"):
-        yield wanted, facts[wanted["fact"] or wanted["metric"]]
+def _lines(rows: list[Row]) -> list[tuple[Any, ...]]:
+    """A header and a line for each row; a column that is empty throughout is left out."""
+    cells = {header: [_cell(row, field) for row in rows] for header, field in REQUIRED.items()}
+    for header, field in OPTIONAL.items():
+        column = [_cell(row, field) for row in rows]
+        if any(value is not None for value in column):
+            cells[header] = column
+    return [tuple(cells), *zip(*cells.values(), strict=True)]
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _row(wanted: dict[str, str], fact: dict[str, str]) -> tuple[Any, ...]:
-    register = re.search(r"\[vendor register \d+\]", fact["description"])
-    described = f"{wanted['description']} {register[0] if register else ''}".strip()
-    order = "little" if fact["word_order"] == "little" else "big"
-    return (
-        *(wanted["metric"], described, int(fact["address"]), int(fact["registers"])),
-        *(_number(fact["scale"]), fact["type"], fact["unit"], order),
-        *(_number(wanted["minimum"]), _number(wanted["maximum"])),
-        *(wanted["kind"], wanted["code"], wanted["ratio"], fact["certainty"]),
-    )
-
-
-def _number(text: str) -> float | int | None:
-    if not text:
+def _cell(row: Row, field: str) -> Any:
+    """What stands in a cell; None for an empty one, and for what is the default anyway."""
+    value = row.get(field, "")
+    if field == "word_order":
+        return "little" if value == "little" else None
+    if field == "function_code":
+        first = int(str(value).split(";", maxsplit=1)[0])
+        return None if first == 3 else first
+    if value == "":
         return None
-    value = float(text)
-    return int(value) if value.is_integer() else value
+    return _number(value) if field in _NUMBERS or field == "interval" else value
 
 
-def _fill(sheet: Worksheet, rows: list[tuple[Any, ...]]) -> None:
+def _number(value: str | float) -> float | int:
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def _fill(sheet: Worksheet, rows: Iterable[tuple[Any, ...]]) -> None:
     for row in rows:
-        sheet.append([None if value == "" else value for value in row])
+        sheet.append(row)
     for cell in sheet[1]:
         cell.font = Font(bold=True)
     sheet.freeze_panes = "A2"
@@ -151,18 +138,32 @@ def contents(data: bytes) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the workbooks, or check them; the exit code."""
+    """Write the workbooks and the page, or check them; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, say what is stale")
     check = parser.parse_args(arguments).check
-    stale = 0
-    for model in MODELS:
-        path, data = MAPS / f"{model.name}.xlsx", build(model)
-        if not check:
-            path.write_bytes(data)
-        elif not path.exists() or contents(path.read_bytes()) != contents(data):
-            stale = 1
-            sys.stdout.write(f"{path.name} is stale: run python tools/make_maps.py\n")
+    meters = meter_facts.meters()
+    page = meters_page.page(meters)
+    if not check:
+        for meter in meters:
+            (MAPS / f"{meter.name}.xlsx").write_bytes(build(meter))
+        PAGE.write_text(page, encoding="utf-8")
+    stale = _stale(meters, page)
+    for name in stale:
+        sys.stdout.write(f"{name} is stale: run python tools/make_maps.py\n")
+    return 1 if stale else 0
+
+
+def _stale(meters: list[Meter], page: str) -> list[str]:
+    """Names of files that are not what the facts give; a workbook of no meter is one."""
+    found = {path.name: path for path in MAPS.glob("*.xlsx")}
+    wanted = {f"{meter.name}.xlsx": meter for meter in meters}
+    stale = sorted(found.keys() ^ wanted.keys())
+    for name in sorted(found.keys() & wanted.keys()):
+        if contents(found[name].read_bytes()) != contents(build(wanted[name])):
+            stale.append(name)
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page:
+        stale.append(PAGE.name)
     return stale
 
 

@@ -24,21 +24,23 @@ from typing import Any, Final, TypeAlias
 
 import uvicorn
 
+from emdc import discoveries
 from emdc.collector.changes import Changes
 from emdc.collector.clock import Clock
 from emdc.collector.cycle import Collector
 from emdc.collector.latest import Latest
 from emdc.collector.sinks import FanOut
 from emdc.collector.ticker import Ticker, tickers
-from emdc.config import MeterSettings, Settings, check_meters
+from emdc.config import Settings, check_meters
 from emdc.errors import StorageError
-from emdc.meters import library
-from emdc.meters import meter as meters
+from emdc.installation import open_meter
+from emdc.lessons import file_of, keep, remember
+from emdc.meters import library, sunspec, sunspec_models
+from emdc.meters.meter import Meter
 from emdc.meters.register_map import RegisterMap
-from emdc.meters.words import Ratios
-from emdc.modbus.link import LinkSettings
 from emdc.modbus.links import Links
 from emdc.reading import MeterProfile, MeterReading
+from emdc.roster import Roster
 from emdc.storage import history
 from emdc.storage.claim import claimed
 from emdc.storage.database import Database
@@ -53,8 +55,6 @@ log = logging.getLogger(__name__)
 SPARKLINE = timedelta(hours=1)
 LOADING_S: Final = 15.0
 """How long the start waits for the last values; without them the page begins empty."""
-LONGEST_PAUSE_S: Final = 30.0
-"""Between two attempts to reach a meter, unless a setting says otherwise."""
 
 Watch: TypeAlias = Callable[[Service, Sequence[Ticker]], Coroutine[Any, Any, None]]
 """What a command does beside the daemon, such as printing a line per cycle."""
@@ -77,14 +77,21 @@ def plan(settings: Settings) -> Plant:
     """Load every register map. Raises ConfigError for whatever cannot be used."""
     check_meters(settings)
     maps_dir = settings.maps_dir or library.default_maps_dir()
-    loaded: dict[tuple[str, str], RegisterMap] = {}
+    loaded: dict[tuple[str, str, bool], RegisterMap] = {}
     for meter in settings.meters:
-        key = (meter.map, meter.worksheet)
-        if key not in loaded:
-            loaded[key] = library.find(meter.map, maps_dir=maps_dir, worksheet=meter.worksheet)
+        key = (meter.map, meter.worksheet, meter.unverified)
+        if key not in loaded and meter.map == sunspec.NAME:
+            loaded[key] = sunspec_models.map_of(sunspec.NOTHING)
+        elif key not in loaded:
+            loaded[key] = library.find(
+                meter.map,
+                maps_dir=maps_dir,
+                worksheet=meter.worksheet,
+                unverified=meter.unverified,
+            )
             for warning in loaded[key].warnings:
                 log.warning("register map", extra={"map": meter.map, "found": warning})
-    return Plant(settings, tuple(loaded[m.map, m.worksheet] for m in settings.meters))
+    return Plant(settings, tuple(loaded[m.map, m.worksheet, m.unverified] for m in settings.meters))
 
 
 def open_links(holder: str) -> Links:
@@ -92,18 +99,31 @@ def open_links(holder: str) -> Links:
     return Links(jitter=random.SystemRandom().random, holder=lambda: holder)
 
 
-def open_meters(plant: Plant, links: Links) -> list[meters.Meter]:
-    """The meters on their links; two behind one host and port share theirs."""
-    return [
-        meters.Meter(
-            settings.name,
-            register_map,
-            links.link(settings.host, settings.port, _link_settings(settings)),
-            _meter_settings(settings),
-            clock=utc_now,
-        )
+def open_meters(plant: Plant, links: Links) -> list[Meter]:
+    """The meters on their links; two behind one host and port share theirs.
+
+    They begin with what they taught the last run that kept it.
+    """
+    known = discoveries.known(plant.settings, utc_now())
+    opened = [
+        open_meter(settings, known.get(settings.name, register_map), links, clock=utc_now)
         for settings, register_map in zip(plant.settings.meters, plant.maps, strict=True)
     ]
+    remember(file_of(plant.settings), opened, utc_now())
+    return opened
+
+
+def search(
+    plant: Plant, links: Links, opened: Sequence[Meter], *, tell: discoveries.Tell
+) -> discoveries.Discoveries:
+    """What looks for the registers of those meters that describe themselves."""
+    return discoveries.Discoveries(
+        plant.settings,
+        opened,
+        open_meter=partial(open_meter, links=links, clock=utc_now),
+        tell=tell,
+        clock=utc_now,
+    )
 
 
 @asynccontextmanager
@@ -121,11 +141,18 @@ async def collecting(
     latest = Latest(profiles)
     latest.load(await _last_readings(stores.engine, profiles))
     begin = await recorder.start(profiles)
-    holders = {meter.name: meter.link.dial for meter in opened}
-    changes = Changes(lambda name: holders[name].held_by)
-    collector = Collector(opened, FanOut(latest, changes, recorder), latest, clock=utc_now)
-    running = tickers(opened, collector, begin, clock=utc_now)
-    tasks = [asyncio.create_task(_forever(ticker)) for ticker in running]
+    searching = search(plant, links, opened, tell=latest.write_gaps)
+    collector = Collector(
+        [meter for meter in opened if meter.profile.topics],
+        FanOut(latest, _changes(opened), searching, recorder),
+        latest,
+        clock=utc_now,
+    )
+    running = tickers(collector.meters.values(), collector, begin, clock=utc_now)
+    tasks = _Tasks()
+    roster = Roster(opened, collector, recorder, running, tasks.tick, utc_now)
+    tasks.tick(*running)
+    tasks.start(searching.run(roster.join), keep(file_of(plant.settings), opened))
     service = Service(
         collector=collector,
         storage=recorder.status,
@@ -133,17 +160,39 @@ async def collecting(
         clock=utc_now,
         started=utc_now(),
         token=plant.settings.http.token.reveal() if plant.settings.http.token else None,
+        link_restarts=links.restarts,
     )
     calm_garbage_collection()
     try:
         yield service, running
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end()
         await collector.stop()
         await recorder.stop()
         links.close()
+
+
+def _changes(opened: Sequence[Meter]) -> Changes:
+    dials = {meter.name: meter.link.dial for meter in opened}
+    return Changes(lambda name: dials[name].held_by)
+
+
+class _Tasks:
+    """What runs beside the requests until it is ended."""
+
+    def __init__(self) -> None:
+        self._all: list[asyncio.Task[None]] = []
+
+    def start(self, *work: Coroutine[Any, Any, None]) -> None:
+        self._all += map(asyncio.create_task, work)
+
+    def tick(self, *running: Ticker) -> None:
+        self.start(*map(_forever, running))
+
+    async def end(self) -> None:
+        for task in self._all:
+            task.cancel()
+        await asyncio.gather(*self._all, return_exceptions=True)
 
 
 async def _watch_nothing(_service: Service, _running: Sequence[Ticker]) -> None:
@@ -247,34 +296,3 @@ def _holder(listener: socket.socket) -> str:
         host = f"[{where[0]}]" if ":" in where[0] else where[0]
         return f"emdc, process {os.getpid()}, at http://{host}:{where[1]}/"
     return f"emdc, process {os.getpid()}, behind another web server"
-
-
-def _link_settings(settings: MeterSettings) -> LinkSettings:
-    return LinkSettings(
-        connect_timeout_s=settings.connect_timeout,
-        connect_delay_s=settings.connect_delay,
-        request_delay_s=settings.request_delay,
-        backoff_max_s=_longest_pause_s(settings),
-    )
-
-
-def _longest_pause_s(settings: MeterSettings) -> float:
-    """Seconds between two attempts: a meter that is back shall not miss more than two ticks."""
-    if settings.backoff_max is not None:
-        return settings.backoff_max
-    if settings.interval is None:
-        return LONGEST_PAUSE_S
-    return min(LONGEST_PAUSE_S, max(1.0, 2 * settings.interval))
-
-
-def _meter_settings(settings: MeterSettings) -> meters.MeterSettings:
-    return meters.MeterSettings(
-        unit=settings.unit,
-        interval_s=settings.interval,
-        timeout_s=settings.timeout,
-        retries=settings.retries,
-        retry_wait_s=settings.retry_wait,
-        ratios=Ratios(settings.ct_ratio, settings.pt_ratio),
-        max_registers=settings.max_registers,
-        max_gap=settings.max_gap,
-    )

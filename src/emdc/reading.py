@@ -31,9 +31,12 @@ GAP_REASONS: Final = frozenset(
         "protocol_error:unit",
         "protocol_error:fc",
         "protocol_error:count",
+        "protocol_error:crc",
         "decode_error",
+        "not_discovered",  # the registers that a device describes itself are not known, or moved
         "not_available",  # NaN, infinity or the map's Invalid pattern
         "out_of_range",  # outside the map's Minimum and Maximum
+        "identity_mismatch",  # another meter answers than the one that is meant
         "overrun",  # the tick before was not finished
         "backoff_skipped",  # the meter failed before and is asked again later
         "queue_full",  # the database took nothing for too long
@@ -75,7 +78,9 @@ class MeterReading(NamedTuple):
     @property
     def answered(self) -> bool:
         """The meter was there: it gave a value, or an answer that holds none."""
-        return len(self.gaps) < len(self.metrics) or any(map(_is_answer, self.gaps.values()))
+        return len(self.gaps) < len(self.metrics) or any(
+            map(_is_answer, set(self.gaps.values()))  # a dead meter has one reason for all
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,8 @@ class MeterProfile:
     interval_s: float | None = None
     """Seconds between scheduled readings; None: only when asked."""
     settings: Mapping[str, str | float] = field(default_factory=dict)
-    """What values depend on: map, map_hash, ct_ratio, pt_ratio. Recorded with its time."""
+    """What values depend on: map, map_hash, ct_ratio and pt_ratio (a number, or `meter` when it is
+    read there), invert when signs are turned. Recorded with its time."""
 
 
 def _is_answer(reason: GapReason) -> bool:

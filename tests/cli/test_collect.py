@@ -12,7 +12,7 @@ from emdc.cli import collect, execute
 from emdc.cli.demo import METERS, simulated
 from emdc.daemon import open_links
 from emdc.meters import library
-from emdc.modbus.link import LinkSettings
+from emdc.modbus.settings import LinkSettings
 from tests.program import daemon, free_port, meter_flags
 
 NEXUS = [metric.name for metric in library.find("nexus-1272").metrics]

@@ -10,7 +10,15 @@ from tests.meters.sheets import METRICS_PART, VOLTAGE, data, repacked, row
 def test_list_names_every_shipped_map(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert execute(["map", "list", f"--maps_dir={tmp_path}"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name, _ in library.names())
+    lines = {line.split()[0]: line for line in printed.splitlines() if line.strip()}
+    for name, _ in library.names():
+        found = library.find(name, unverified=True)
+        counts = [str(len(found.metrics) - len(found.unverified))]
+        counts += [str(len(found.unverified))] if found.unverified else []
+        shown = lines[name]
+        assert found.vendor in shown
+        assert found.model in shown
+        assert shown.split("shipped")[0].split()[-len(counts) :] == counts
     assert "shipped" in printed
     assert "verified" in printed
     assert str(tmp_path) in printed
@@ -33,9 +41,19 @@ def test_show_prints_each_metric_with_its_register(capsys: pytest.CaptureFixture
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     row = next(line for line in lines if line[:1] == ["Voltage_AN"])
     assert row[1:4] == ["179", "2", "INT32"]
-    assert {metric.name for metric in library.find("nexus-1272").metrics} <= {
-        line[0] for line in lines if line
-    }
+    found = library.find("nexus-1272")
+    assert {metric.name for metric in found.metrics} <= {line[0] for line in lines if line}
+    assert lines[-1] == found.notes.split() != []
+
+
+def test_show_adds_what_nothing_verifies_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(*flags: str) -> set[str]:
+        assert execute(["map", "show", "schneider-pm5100", *flags]) == 0
+        return {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()}
+
+    unverified = library.find("schneider-pm5100", unverified=True).unverified
+    assert not unverified & shown()
+    assert unverified <= shown("--unverified")
 
 
 def test_check_of_a_usable_map_gives_0_and_its_warnings(
@@ -46,7 +64,7 @@ def test_check_of_a_usable_map_gives_0_and_its_warnings(
     assert execute(["map", "check", str(file)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("warning: Metrics!C3: Voltage_A2 lies on registers of")
-    assert printed[-1] == f"{file}: usable, 2 metrics, 1 warning"
+    assert printed[-1] == f"{file}: usable, 2 metrics, 1 warning, 1 hint"
 
 
 def test_check_of_a_wrong_map_gives_2_and_all_faults_with_their_cells(
@@ -66,7 +84,7 @@ def test_plan_prints_the_reads_with_what_they_waste(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     rows = [line.split() for line in printed.splitlines() if line.split()[:1] == ["3"]]
     assert f"{len(rows)} reads" in printed
-    assert rows[0][:5] == ["3", "179", "54", "4", "27"]
+    assert rows[0][:5] == ["3", "179", "56", "2", "30"]
 
 
 def test_plan_obeys_the_limits_of_a_meter(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,7 +107,9 @@ class Plant:
 
 @asynccontextmanager
 async def plant(
-    *scripts: misbehaving.Script, settings: MeterSettings | None = None
+    *scripts: misbehaving.Script,
+    settings: MeterSettings | None = None,
+    register_map: RegisterMap = MAP,
 ) -> AsyncIterator[Plant]:
     """A meter for each script, named `site/0` and so on, and a collector over them."""
     settings = settings or MeterSettings(interval_s=10, timeout_s=3, retries=0)
@@ -119,7 +121,13 @@ async def plant(
         clock = WallClock()
         limits = LinkSettings(backoff_max_s=5)
         meters = [
-            Meter(f"site/{index}", MAP, opened.link(p.host, p.port, limits), settings, clock=clock)
+            Meter(
+                f"site/{index}",
+                register_map,
+                opened.link(p.host, p.port, limits),
+                settings,
+                clock=clock,
+            )
             for index, p in enumerate(peers)
         ]
         yield Plant(peers, meters, Store(), clock)

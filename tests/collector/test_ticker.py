@@ -3,15 +3,17 @@ import logging
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from emdc.collector.ticker import Ticker, intervals_us, tickers
-from emdc.meters.meter import MeterSettings
+from emdc.meters.meter import Meter, MeterSettings
+from emdc.meters.register_map import DataType, Metric, RegisterMap
 from emdc.reading import Gap, MeterProfile, Topic
 from tests import misbehaving
-from tests.collector.plant import DOWN, Plant, plant
+from tests.collector.plant import DOWN, MAP, Plant, plant
 from tests.misbehaving import Connection, good
 from tests.virtual_time import run
 
@@ -79,6 +81,52 @@ def test_slots_are_aligned_to_the_wall_clock_and_each_interval_gets_its_metrics(
                 assert by_tick[second(60)] == {"W", "freq", "Wh"}
                 assert subject.last_tick == second(120)
                 assert works.store.gaps == []
+
+    run(check())
+
+
+def test_metrics_of_several_intervals_that_are_due_together_share_one_read() -> None:
+    beside = RegisterMap(
+        "beside",
+        (
+            Metric("W", 10, 2, DataType.UINT32),
+            Metric("Wh", 12, 2, DataType.UINT32, interval_s=60),
+            Metric("varh", 14, 2, DataType.UINT32, interval_s=30),
+        ),
+    )
+
+    async def check() -> None:
+        async with plant(good, register_map=beside) as works:
+            async with ticking(works):
+                await asyncio.sleep(65)
+            counts = [request[11] for request in works.peers[0].requests]
+            # W and varh, with an unused place between them, are two reads at second 30.
+            assert counts == [6, 2, 2, 2, 2, 2, 2, 6]
+
+    run(check())
+
+
+@pytest.mark.parametrize(("script", "kept"), [(good, [{"Serial"}]), (Connection.silent, [])])
+def test_what_comes_round_seldom_is_read_behind_the_first_tick_if_the_meter_answers(
+    script: misbehaving.Script, kept: list[set[str]]
+) -> None:
+    seldom = RegisterMap(
+        "seldom",
+        (
+            Metric("W", 10, 2, DataType.UINT32),
+            Metric("Serial", 40, 1, DataType.UINT16, interval_s=3600),
+        ),
+    )
+
+    async def check() -> None:
+        async with plant(script, register_map=seldom) as works:
+            works.clock.step(1)
+            async with ticking(works, works.clock()):
+                await asyncio.sleep(25)
+            found = [r for r in works.store.readings if not r.scheduled]
+            assert [set(r.metrics) for r in found] == kept
+            assert {r.tick for r in found} <= {second(10)}
+            works.owed("site/0", "Serial", second(1), second(20))
 
     run(check())
 
@@ -232,5 +280,49 @@ def test_run_again_it_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) ->
             ticks = works.store.ticks("site/0")
             assert ticks == [second(s).timestamp() for s in range(100, 160, 10)]
             assert [(g.from_ts, g.to_ts) for g in works.store.gaps] == [(NOON, second(100))]
+
+    run(check())
+
+
+def test_a_meter_that_is_dropped_is_read_no_more_and_the_others_are_read_as_before() -> None:
+    async def check() -> None:
+        async with plant(good, good) as works:
+            first, second_meter = works.meters
+            # Same intervals, and other names for them.
+            other = replace(MAP, metrics=tuple(replace(m, name=f"{m.name}_2") for m in MAP.metrics))
+            settings = MeterSettings(interval_s=10, timeout_s=3, retries=0)
+            renamed = Meter("site/1", other, second_meter.link, settings, clock=works.clock)
+            works.meters[1] = renamed
+            works.collector.join(renamed)
+            async with ticking(works) as subject:
+                await asyncio.sleep(25)
+                subject.drop(first.name)
+                await asyncio.sleep(20)
+            ticks = works.store.ticks
+            assert ticks("site/0") == [second(s).timestamp() for s in (0, 10, 20)]
+            assert ticks("site/1") == [second(s).timestamp() for s in (0, 10, 20, 30, 40)]
+            found = [r for r in works.store.readings if r.meter == "site/1"]
+            assert {name for r in found for name in r.metrics} == {"W_2", "freq_2", "Wh_2"}
+            assert not any(r.gaps for r in found)
+
+    run(check())
+
+
+def test_a_meter_that_takes_the_place_of_another_is_read_in_its_ticks() -> None:
+    async def check() -> None:
+        async with plant(good) as works:
+            (old,) = works.meters
+            moved = replace(
+                MAP, metrics=tuple(replace(m, address=m.address + 1) for m in MAP.metrics)
+            )
+            new = Meter(old.name, moved, old.link, old.settings, clock=works.clock)
+            async with ticking(works) as subject:
+                await asyncio.sleep(15)
+                works.collector.join(new)
+                subject.replace(new)
+                await asyncio.sleep(10)
+            assert works.store.ticks("site/0") == [second(s).timestamp() for s in (0, 10, 20)]
+            addresses = [request[9] for request in works.peers[0].requests]
+            assert addresses[-1] == addresses[-2] + 1
 
     run(check())

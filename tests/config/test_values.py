@@ -10,6 +10,7 @@ from emdc.config.values import check, from_text, limits
 ROWS = {setting.key: setting for setting in SETTINGS}
 PORT = ROWS["meters.port"]
 INTERVAL = ROWS["meters.interval"]
+RATIO = ROWS["meters.ct_ratio"]
 ANONYMOUS = ROWS["http.allow_anonymous"]
 
 
@@ -22,6 +23,8 @@ ANONYMOUS = ROWS["http.allow_anonymous"]
         (INTERVAL, "0.5", 0.5),
         (INTERVAL, ".5", 0.5),
         (INTERVAL, "1e2", 100.0),
+        (RATIO, "40", 40.0),
+        (RATIO, " Meter ", "meter"),
         (ANONYMOUS, "Yes", True),
         (ANONYMOUS, "0", False),
         (ROWS["log_level"], "info", "INFO"),
@@ -54,6 +57,8 @@ def test_text_becomes_the_value_that_it_spells(setting: Setting, text: str, valu
         (INTERVAL, "1e999", "expected 0.1-86400"),
         (INTERVAL, "0", "expected 0.1-86400"),
         (INTERVAL, "-5", "expected 0.1-86400"),
+        (RATIO, "200/5", "'200/5', expected a number such as 40, or meter"),
+        (RATIO, "0", "expected 1e-06-1000000"),
         (ANONYMOUS, "maybe", "'maybe', expected true or false"),
         (ROWS["log_level"], "LOUD", "'LOUD', expected one of DEBUG, INFO"),
         (ROWS["database.type"], "oracle", "expected one of sqlite"),
@@ -70,6 +75,11 @@ def test_text_that_spells_no_value_is_refused(setting: Setting, text: str, probl
         from_text(setting, text)
 
 
+def test_a_ratio_is_a_number_or_the_word_for_the_meter() -> None:
+    assert check(RATIO, 40) == 40.0
+    assert check(RATIO, "METER") == "meter"
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "problem"),
     [
@@ -79,6 +89,8 @@ def test_text_that_spells_no_value_is_refused(setting: Setting, text: str, probl
         (INTERVAL, True, "expected a number"),
         (INTERVAL, float("nan"), "nan, expected 0.1-86400"),
         (INTERVAL, 10**400, "expected 0.1-86400"),
+        (RATIO, "40", "'40', expected a number without quotes, or 'meter'"),
+        (RATIO, True, "expected a number"),
         (ANONYMOUS, 1, "expected true or false"),
         (ROWS["database.name"], 5, "expected a text in quotes"),
         (ROWS["database.name"], "  ", "empty"),

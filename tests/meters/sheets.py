@@ -81,7 +81,7 @@ def replaced(book: bytes, old: str, new: str, part: str = METRICS_PART) -> bytes
 
 
 def parse(book: bytes, worksheet: str = "Metrics") -> RegisterMap:
-    return workbook.parse(book, book="map.xlsx", name="map", worksheet=worksheet)
+    return workbook.parse(book, book="map.xlsx", name="map", sheets=(worksheet,))
 
 
 def fault(book: bytes, worksheet: str = "Metrics") -> tuple[str, str]:

@@ -48,11 +48,11 @@ def test_a_name_is_looked_up_among_the_shipped_maps(maps_dir: Path, name: str) -
 def test_a_users_map_hides_a_shipped_one_of_its_name(maps_dir: Path) -> None:
     own = sheets.written(maps_dir, "nexus-1272.xlsx", OWN)
     assert len(library.find("nexus-1272", maps_dir=maps_dir).metrics) == 1
-    assert library.names(maps_dir) == [
-        ("eaton-pxm-4000", "shipped"),
-        ("nexus-1272", str(own)),
-        ("roof", str(maps_dir / "roof.xlsx")),
-    ]
+    found = dict(library.names(maps_dir))
+    assert list(found) == sorted(found)
+    assert found["eaton-pxm-4000"] == "shipped"
+    assert found["nexus-1272"] == str(own)
+    assert found["roof"] == str(maps_dir / "roof.xlsx")
 
 
 def test_a_folder_that_is_called_like_a_map_is_not_in_its_way(
@@ -64,8 +64,9 @@ def test_a_folder_that_is_called_like_a_map_is_not_in_its_way(
 
 
 def test_names_without_a_folder_are_the_shipped_ones(tmp_path: Path) -> None:
-    shipped = [("eaton-pxm-4000", "shipped"), ("nexus-1272", "shipped")]
-    assert library.names() == shipped
+    shipped = library.names()
+    assert {"eaton-pxm-4000", "nexus-1272", "eastron-sdm630"} <= {name for name, _ in shipped}
+    assert {origin for _, origin in shipped} == {"shipped"}
     assert library.names(tmp_path / "none") == shipped
 
 
@@ -95,7 +96,26 @@ def test_an_old_file_name_that_exists_means_that_file(maps_dir: Path) -> None:
 def test_an_unknown_name_lists_the_maps_and_the_nearest(maps_dir: Path) -> None:
     text = refusal("nexus1272", maps_dir)
     assert f"no such file, no such map in {maps_dir}, no shipped map" in text
-    assert "maps are eaton-pxm-4000, nexus-1272, roof; did you mean nexus-1272?" in text
+    known = ", ".join(name for name, _ in library.names(maps_dir))
+    assert f"maps are {known}, sunspec; did you mean nexus-1272?" in text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ("sdm630", "eastron-sdm630"),
+        ("SDM72D", "eastron-sdm72d-m-v2"),
+        ("em24", "carlo-gavazzi-em24-rs485"),
+        ("PAC2200.xlsx", "siemens-pac2200"),
+        ("iem3155", "schneider-iem3155"),
+        ("Shark100", "eig-shark-100"),
+        ("ION6200", "ion-6200"),
+        ("umg96rm", "janitza-umg96rm-e"),
+        ("DTSU666", "chint-dtsu666"),
+    ],
+)
+def test_the_type_of_a_meter_leads_to_its_map(wanted: str, meant: str) -> None:
+    assert refusal(wanted).endswith(f"did you mean {meant}?")
 
 
 @pytest.mark.parametrize("name", ["./nexus-1272", "maps/roof", "x" * 5000, "a\0b", "~nobody/x", ""])

@@ -1,6 +1,7 @@
 """One meter over a real connection: what becomes of refusals, silence and retries."""
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -8,8 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from emdc.errors import ConfigError, ExceptionResponseError
-from emdc.meters.meter import Meter, MeterSettings, Poll
+from emdc.errors import ConfigError
+from emdc.meters.meter import Meter, MeterSettings
+from emdc.meters.poll import Poll
 from emdc.meters.register_map import DataType, Metric, RegisterMap
 from emdc.meters.words import Ratios
 from emdc.modbus import LinkSettings
@@ -92,7 +94,7 @@ def test_a_reading_holds_all_that_was_wanted_and_when() -> None:
     run(check())
 
 
-@pytest.mark.parametrize("code", [1, 4, 5, 6, 10, 11])
+@pytest.mark.parametrize("code", [4, 5, 6])
 def test_a_refused_batch_leaves_the_others_intact(code: int) -> None:
     async def check() -> None:
         async with meter(refusing({51}, code)) as peer:
@@ -107,9 +109,21 @@ def test_a_refused_batch_leaves_the_others_intact(code: int) -> None:
     run(check())
 
 
+def test_a_function_code_that_a_meter_does_not_know_is_asked_for_rarely() -> None:
+    async def check() -> None:
+        async with meter(refusing({51}, 1)) as peer:
+            with reader(peer) as subject:
+                for _ in range(3):
+                    gaps = dict.fromkeys(("m50", "m51", "m52"), "exception:1")
+                    assert values(await polled(subject)) == with_gaps(**gaps)
+                assert len(peer.requests) == 3 + 2 + 2
+
+    run(check())
+
+
 @pytest.mark.parametrize("code", [2, 3])
 @pytest.mark.parametrize("bad", [(1,), (51,), (0, 3, 52), (0, 1, 2, 3), ADDRESSES])
-def test_refused_reads_are_split_until_only_the_bad_metrics_are_missing(
+def test_of_a_refused_read_only_the_bad_metrics_are_missing(
     bad: tuple[int, ...], code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing = {f"m{address}": f"exception:{code}" for address in bad}
@@ -117,18 +131,15 @@ def test_refused_reads_are_split_until_only_the_bad_metrics_are_missing(
     async def check() -> None:
         async with meter(refusing(bad, code)) as peer:
             with reader(peer) as subject:
-                first = values(await polled(subject))
-                assert set(first) == ALL
-                for _ in range(3):
-                    await polled(subject)
+                assert values(await polled(subject)) == with_gaps(**missing)
                 learned = subject.batches(ALL)
                 for _ in range(2):
                     assert values(await polled(subject)) == with_gaps(**missing)
                 assert subject.batches(ALL) == learned
-                assert subject.batches(frozenset({"m0", "m1"})) != learned
 
     with caplog.at_level(logging.WARNING):
         run(check())
+    assert [record.message for record in caplog.records] == ["meter refuses reads"]
 
 
 def test_what_one_meter_learned_is_not_held_against_another_of_its_model() -> None:
@@ -142,20 +153,18 @@ def test_what_one_meter_learned_is_not_held_against_another_of_its_model() -> No
     run(check())
 
 
-def test_an_older_reading_does_not_undo_what_a_later_one_learned() -> None:
+def test_two_readings_at_once_learn_the_same() -> None:
     async def check() -> None:
         async with meter(refusing({51})) as peer:
             with reader(peer) as subject:
-                stale = subject._plan(ALL)
-                await polled(subject)
-                await polled(subject)
-                learned = subject.batches(ALL)
-                poll = Poll(ALL, lambda _: None, TICK, scheduled=True)
-                subject.start(poll)
-                poll.plan = stale
-                poll.answers = [ExceptionResponseError(2)] * len(stale.reads)
-                subject._learn(poll)
-                assert subject.batches(ALL) == learned
+                both = await asyncio.gather(polled(subject), subject.read(ALL))
+                assert [values(one) for one in both] == [with_gaps(m51="exception:2")] * 2
+                lessons = subject.lessons
+                assert [str(lesson.read) for lesson in lessons] == [
+                    "1 from 51 with function code 3"
+                ]
+                assert values(await polled(subject)) == with_gaps(m51="exception:2")
+                assert subject.lessons == lessons
 
     run(check())
 
@@ -288,5 +297,45 @@ def test_the_profile_says_what_the_values_depend_on() -> None:
                 assert [topic.name for topic in profile.topics] == [m.name for m in MAP.metrics]
                 expected = {"map": "test", "map_hash": "", "ct_ratio": 160, "pt_ratio": 2}
                 assert profile.settings == expected
+
+    run(check())
+
+
+def test_the_profile_says_which_ratios_the_meter_is_asked_for_and_which_signs_are_turned() -> None:
+    book = RegisterMap("m", (Metric("I", 0, 1, DataType.INT16, ratio="ct"), *MAP.metrics[2:4]))
+    book = dataclasses.replace(book, ct_ratio="m2/m3")
+
+    async def check() -> None:
+        with links() as opened:
+            link = opened.link("127.0.0.1", 502, LinkSettings())
+            settings = MeterSettings(ratios=Ratios(ct="meter", pt=2), invert=("I",))
+            subject = Meter("site/m", book, link, settings, clock=WallClock())
+            assert subject.register_map.metrics[0].scale == -1
+            expected = {"map": "m", "map_hash": "", "ct_ratio": "meter", "pt_ratio": 2}
+            assert subject.profile.settings == {**expected, "invert": "I"}
+
+    run(check())
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (MeterSettings(invert=("X",)), r"site/m: invert: no metric 'X' in the map m"),
+        (
+            MeterSettings(ratios=Ratios(ct="meter")),
+            r"site/m: ct_ratio is to be read from the meter, and the map m does not say where",
+        ),
+    ],
+)
+def test_settings_that_the_map_does_not_allow_are_refused(
+    settings: MeterSettings, problem: str
+) -> None:
+    book = RegisterMap("m", (Metric("I", 0, 1, DataType.INT16, ratio="ct"),))
+
+    async def check() -> None:
+        with links() as opened:
+            link = opened.link("127.0.0.1", 502, LinkSettings())
+            with pytest.raises(ConfigError, match=problem):
+                Meter("site/m", book, link, settings, clock=WallClock())
 
     run(check())

@@ -1,6 +1,6 @@
 import pytest
 
-from emdc.meters.register_map import DataType, Metric
+from emdc.meters.register_map import DataType, Metric, ScaleTerm, named_ratio
 
 
 def metric(**changed: object) -> Metric:
@@ -48,3 +48,35 @@ def test_a_float32_is_its_shortest_decimal_unless_it_is_scaled() -> None:
 
 def test_decimals_end_at_twelve() -> None:
     assert metric(scale=1e-30).digits() == 12
+
+
+def test_digits_that_only_the_meter_knows_are_left_alone() -> None:
+    assert metric(scale_register="SF").digits() is None
+    assert metric(scale=1000).digits(None) is None
+    assert metric(scale=2.0**-16).digits(None) == 6
+    assert metric(data_type=DataType.FLOAT32).digits(None) is None
+
+
+def test_a_four_quadrant_power_factor_has_the_decimals_of_its_float() -> None:
+    assert metric(data_type=DataType.FLOAT32, code="pf4q").digits() == 6
+    assert metric(data_type=DataType.INT16, code="pf4q", scale=0.001).digits() == 4
+
+
+def test_scale_terms_are_powers_inverse_powers_and_divisors() -> None:
+    assert metric(scale_register=" A b; -C ;1/ D;").scale_terms == (
+        ScaleTerm("A b", "power"),
+        ScaleTerm("C", "inverse_power"),
+        ScaleTerm("D", "divisor"),
+    )
+    assert metric().scale_terms == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        *(("CT", ("CT",)), ("CT/PT", ("CT", "PT")), ("a/b", ("a/b",)), ("a/b/CT", ("a/b", "CT"))),
+        *((" CT / a/b", ("CT", "a/b")), ("CT/x", ()), ("", ()), ("CT/", ())),
+    ],
+)
+def test_a_ratio_is_one_metric_or_the_quotient_of_two(said: str, found: tuple[str, ...]) -> None:
+    assert named_ratio(said, {"CT", "PT", "a/b"}) == found

@@ -66,9 +66,12 @@ def test_an_error_value_is_a_fault_with_its_cell(error: str) -> None:
 def test_every_optional_column_is_found_by_its_header() -> None:
     header = (
         *(" unit", "FUNCTION CODE", "Word\u00a0Order", "Offset", "\ufeffInvalid", "Minimum"),
-        *("Maximum", "Interval (s)", "kind", "Code", "Ratio", "Certainty"),
+        *("Maximum", "Interval (s)", "kind", "Code", "Ratio", "Certainty", "byte order", "Group"),
     )
-    values = ("V", 4, "CDAB", -1.5, "0x80000000", 0, 1e3, 60, "Counter", "plain", "CT * PT", "ok")
+    values = (
+        *("V", 4, "CDAB", -1.5, "0x80000000", 0, 1e3, 60, "Counter", "plain", "CT * PT", "ok"),
+        *("Little", "power"),
+    )
     expected = Metric(
         *("Voltage_AN", 179, 2, DataType.INT32, 2.0**-16),
         description="1s Phase A-N Voltage",
@@ -76,17 +79,19 @@ def test_every_optional_column_is_found_by_its_header() -> None:
         function_code=4,
         word_order="little",
         offset=-1.5,
-        invalid=0x80000000,
+        invalid=(0x80000000,),
         minimum=0,
         maximum=1000,
         interval_s=60,
         kind="counter",
         ratio="ct*pt",
         certainty="ok",
+        byte_order="little",
+        group="power",
     )
     assert one(extra=header, more=values) == expected
     blank = dataclasses.replace(one(), description="1s Phase A-N Voltage")
-    assert one(extra=header, more=[None] * 12) == blank
+    assert one(extra=header, more=[None] * len(header)) == blank
 
 
 def test_an_unknown_column_is_warned_of_once_and_ignored() -> None:
@@ -150,10 +155,25 @@ def test_a_cell_that_cannot_be_used_is_named_with_a_hint(
     ("header", "value", "problem"),
     [
         ("Function Code", 5, "G2: 5, expected 1 to 4"),
-        ("Word Order", "BADC", "'BADC', expected one of big, little"),
+        ("Word Order", "ACBD", "'ACBD', expected one of big, little"),
+        ("Word Order", "badc", "BADC, expected big or little: write big here and little in a"),
+        ("Word Order", "DC BA", "DCBA, expected big or little: write little here and little in a"),
+        ("Byte Order", "CDAB", "'CDAB', expected one of big, little"),
         ("Invalid", 1 << 32, "pattern 0x100000000 does not fit 32 bits"),
         ("Invalid", -1, "expected the raw pattern from 0 up"),
         ("Invalid", "0xZZ", "expected a raw pattern such as"),
+        ("Invalid", "0x8000; 0x1FFFFFFFF", "pattern 0x1ffffffff does not fit 32 bits"),
+        ("Invalid", "0x8000; none", "'none', expected a raw pattern such as"),
+        ("Bits", "low", "'low', expected a bit such as 3 or several such as 0-3"),
+        ("Bits", "0-3", "bits of INT32, expected one of UINT8, UINT16, UINT32, UINT64"),
+        ("Bits", 1.5, "1.5 is not a whole number"),
+        ("Bits", datetime.datetime(2024, 3, 1), "date where a number is needed"),  # noqa: DTZ001
+        ("Scale Register", "Voltage_AN", "'Voltage_AN' is this metric, expected another one"),
+        ("Scale Register", "SF", "no metric 'SF' in the map"),
+        ("Scale Register", "-", "'-', expected the name of a metric"),
+        ("Code", "f64", "'' for the code f64, expected the name of the metric that holds"),
+        ("Code", "mod10k_low", "code mod10k_low for INT32, expected UINT32 or UINT64"),
+        ("Code", "BCD7", "'BCD7', expected one of plain, f8_pf, pf4q, bcd, mod10k, mod10k_low"),
         ("Interval (s)", 0.5, "0.5, expected 1 to 86400"),
         ("Interval", 86_401, "expected 1 to 86400"),
         ("Kind", "meter", "expected one of gauge, counter, text"),
@@ -174,6 +194,107 @@ def test_an_optional_cell_that_cannot_be_used_is_named(
 def test_an_infinite_scale_is_a_fault() -> None:
     book = sheets.replaced(sheets.data(VOLTAGE), "<v>1.52587890625e-05</v>", "<v>1E999</v>")
     assert fault(book) == ("Metrics!E2", "too large or not a number, expected a finite number")
+
+
+UINT16 = {"size": 1, "data_type": "UINT16", "scale": 1}
+
+
+@pytest.mark.parametrize(
+    ("cell", "patterns"),
+    [
+        *((0x8000, (0x8000,)), ("0x8000", (0x8000,)), ("32768", (0x8000,))),
+        *(("0x8000;0xFFFF", (0x8000, 0xFFFF)), (" 1 ; 2 ; ", (1, 2)), ("1;1", (1,))),
+        *(
+            ("type", (0xFFFF,)),
+            ("Type; 0x7FFF", (0xFFFF, 0x7FFF)),
+            ("0x7FFF;type", (0x7FFF, 0xFFFF)),
+        ),
+    ],
+)
+def test_patterns_stand_with_semicolons_and_type_is_the_usual_one(
+    cell: object, patterns: tuple[int, ...]
+) -> None:
+    assert one(extra=("Invalid",), more=(cell,), **UINT16).invalid == patterns
+
+
+@pytest.mark.parametrize(
+    ("data_type", "size", "patterns"),
+    [
+        *(("INT8", 1, (0x8000,)), ("UINT8", 1, (0xFF00,)), ("INT16", 1, (0x8000,))),
+        *(("UINT16", 1, (0xFFFF,)), ("INT32", 2, (0x80000000,)), ("UINT32", 2, (0xFFFFFFFF,))),
+        *(("INT64", 4, (1 << 63,)), ("UINT64", 4, ((1 << 64) - 1,))),
+        *(("FLOAT32", 2, ()), ("FLOAT64", 4, ()), ("STRING", 5, (0,))),
+    ],
+)
+def test_the_usual_pattern_is_as_wide_as_its_type(
+    data_type: str, size: int, patterns: tuple[int, ...]
+) -> None:
+    changed = {"data_type": data_type, "size": size, "scale": 1}
+    assert one(extra=("Invalid",), more=("type",), **changed).invalid == patterns
+
+
+@pytest.mark.parametrize(
+    ("cell", "bits"), [(3, (3, 3)), ("3", (3, 3)), ("0-3", (0, 3)), (" 8 - 15", (8, 15))]
+)
+def test_bits_are_one_or_a_first_and_a_last(cell: object, bits: tuple[int, int]) -> None:
+    assert one(extra=("Bits",), more=(cell,), **UINT16).bits == bits
+
+
+@pytest.mark.parametrize("cell", [16, "4-16", "3-0", "99"])
+def test_bits_that_the_type_does_not_have_are_a_fault(cell: object) -> None:
+    assert "expected the lower one first, from 0 to 15" in wrong(
+        extra=("Bits",), more=(cell,), **UINT16
+    )
+    assert "from 0 to 7" in wrong(extra=("Bits",), more=(cell,), **{**UINT16, "data_type": "UINT8"})
+
+
+def test_what_does_not_go_together_is_a_fault() -> None:
+    both = wrong(extra=("Bits", "Code"), more=("0-3", "bcd"), **UINT16)
+    assert both == "Metrics!G2: bits together with the code bcd: empty one of the cells"
+    bit = wrong(extra=("Bits", "Function Code"), more=("0", 1), **UINT16)
+    assert bit.startswith("Metrics!G2: bits for function code 1, which reads one bit")
+    twice = {**UINT16, "size": 2, "data_type": "UINT32"}
+    low = wrong(extra=("Code", "Word Order"), more=("mod10k_low", "little"), **twice)
+    assert low == "Metrics!H2: little for mod10k_low, which says it already: empty the cell"
+
+
+SCALE = ("SF", "", 10, 1, 1, "INT16")
+
+
+def test_a_scale_register_is_a_metric_of_the_map() -> None:
+    found = parse(sheets.data([*VOLTAGE, "SF"], SCALE, extra=("Scale Register",)))
+    assert found.metrics[0].scale_register == "SF"
+    assert [term.metric for term in found.metrics[0].scale_terms] == ["SF"]
+
+
+@pytest.mark.parametrize(
+    ("register", "row", "problem"),
+    [
+        ("SFF", SCALE, "no metric 'SFF' in the map (did you mean SF?)"),
+        ("SF", ("SF", "", 10, 2, 1, "STRING"), "'SF' is a text, expected a number"),
+        ("SF", (*SCALE, "X"), "'SF' has a scale register itself, expected a metric without one"),
+        ("1/SF; -SF", (*SCALE, None, "ct"), "'SF' has a ratio itself"),
+    ],
+)
+def test_a_scale_register_that_cannot_be_one_is_named(
+    register: str, row: Sequence[Any], problem: str
+) -> None:
+    book = sheets.data(
+        [*VOLTAGE, register], row, ("X", *SCALE[1:]), extra=("Scale Register", "Ratio")
+    )
+    found = sheets.faults(book)
+    assert found[0][0] == "Metrics!G2"
+    assert problem in found[0][1]
+
+
+def test_bits_of_one_register_are_no_twins_unless_they_overlap() -> None:
+    def warnings(*bits: str) -> tuple[str, ...]:
+        lines = [(f"b{n}", "", 10, 1, 1, "UINT16", bit) for n, bit in enumerate(bits)]
+        return parse(sheets.data(*lines, extra=("Bits",))).warnings
+
+    assert warnings("0-3", "4", "5-15") == ()
+    assert len(warnings("0-3", "3")) == 1
+    assert len(warnings("0-3", "")) == 1
 
 
 def test_a_minimum_above_the_maximum_is_a_fault() -> None:

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from emdc.meters.register_map import RegisterMap
 from tests.meters import sheets
 
@@ -61,3 +63,32 @@ def test_a_sheet_without_values_changes_nothing() -> None:
 def test_faults_of_both_sheets_come_together() -> None:
     book = sheets.data((*sheets.VOLTAGE[:3], 3, 1, "INT32"), others={"Meter": [("max_gap", -1)]})
     assert [place for place, _ in sheets.faults(book)] == ["Metrics!D2", "Meter!B1"]
+
+
+RATIO = ("prim", "", 10, 1, 1, "UINT16"), ("sec", "", 11, 1, 1, "UINT16")
+
+
+def test_the_sheet_names_the_metrics_that_hold_a_ratio() -> None:
+    lines = [("CT Ratio", "prim/sec"), ("pt_ratio", "prim")]
+    found = sheets.parse(sheets.data(*RATIO, others={"Meter": lines}))
+    assert (found.ct_ratio, found.pt_ratio, found.warnings) == ("prim/sec", "prim", ())
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("prim/x", "ct_ratio: 'prim/x', expected NAME or NAME/NAME of metrics of the map"),
+        ("200", "ct_ratio: '200', expected NAME or NAME/NAME of metrics of the map"),
+        ("text", "ct_ratio: 'text' is a text, expected a number"),
+        ("sec/I", "ct_ratio: 'I' has a ratio itself, expected a metric without one"),
+    ],
+)
+def test_a_ratio_of_something_else_is_a_fault(said: str, problem: str) -> None:
+    book = sheets.data(
+        *RATIO,
+        ("text", "", 20, 4, 1, "STRING"),
+        ("I", "", 30, 1, 1, "UINT16", "ct"),
+        extra=("Ratio",),
+        others={"Meter": [("ct_ratio", said)]},
+    )
+    assert sheets.fault(book) == ("Meter", problem)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from emdc.meters.orders import reversed_bytes, reversed_words, swapped_bytes
 from emdc.meters.plan import plan
-from emdc.meters.register_map import Code, DataType, Metric, WordOrder
-from emdc.meters.words import BitDecoder, Ratios, compile_batch, reversed_words
+from emdc.meters.register_map import ByteOrder, Code, DataType, Metric, WordOrder
+from emdc.meters.words import BitDecoder, Ratios, compile_batch
 from emdc.reading import Value
 
 FORMATS = {
@@ -33,6 +34,15 @@ def swapped(data: bytes) -> bytes:
     return b"".join(data[at : at + 2] for at in range(len(data) - 2, -1, -2))
 
 
+def laid(data: bytes, metric: Metric) -> bytes:
+    """The registers of one value, high word and byte first, as they lie in the meter."""
+    if metric.word_order == "little" and metric.data_type is not DataType.STRING:
+        data = swapped(data)
+    if metric.byte_order == "little":
+        data = b"".join(data[at : at + 2][::-1] for at in range(0, len(data), 2))
+    return data
+
+
 def numbers(kind: DataType) -> st.SearchStrategy[float | int]:
     if kind.is_float:
         return st.floats(
@@ -50,12 +60,15 @@ def layouts(draw: st.DrawFn) -> tuple[list[Metric], bytes, Mapping[str, Value]]:
     for index in range(draw(st.integers(1, 15))):
         kind = draw(st.sampled_from(sorted(FORMATS)))
         order: WordOrder = draw(st.sampled_from(["big", "little"]))
+        octets: ByteOrder = draw(st.sampled_from(["big", "little"]))
         value = draw(numbers(kind))
         registers += draw(st.binary(min_size=6, max_size=6))[: 2 * draw(st.integers(0, 3))]
-        data = struct.pack(FORMATS[kind], value)
         address = 100 + len(registers) // 2
-        metrics.append(Metric(f"m{index}", address, SIZES[kind], kind, word_order=order))
-        registers += swapped(data) if order == "little" else data
+        metric = Metric(
+            f"m{index}", address, SIZES[kind], kind, word_order=order, byte_order=octets
+        )
+        metrics.append(metric)
+        registers += laid(struct.pack(FORMATS[kind], value), metric)
         values[f"m{index}"] = value
     return metrics, registers, values
 
@@ -83,7 +96,7 @@ def word(kind: DataType, **fields: object) -> Metric:
 
 
 @given(layouts())
-def test_every_type_in_both_word_orders_is_read(
+def test_every_type_in_all_four_orders_is_read(
     layout: tuple[list[Metric], bytes, Mapping[str, Value]],
 ) -> None:
     metrics, registers, values = layout
@@ -104,6 +117,7 @@ def test_values_that_overlap_are_read_as_if_each_were_alone(
             SIZES[kind],
             kind,
             word_order=data.draw(st.sampled_from(["big", "little"])),
+            byte_order=data.draw(st.sampled_from(["big", "little"])),
         )
         for index, kind in enumerate(data.draw(st.lists(st.sampled_from(kinds), max_size=12)))
     ]
@@ -116,6 +130,34 @@ def test_the_first_bytes_of_the_manuals_example_are_the_high_ones(order: WordOrd
     data = bytes.fromhex("0078 8000") if order == "big" else bytes.fromhex("8000 0078")
     metric = word(DataType.INT32, scale=2**-16, word_order=order)
     assert one(metric, data) == 120.5
+
+
+@pytest.mark.parametrize(
+    ("words", "octets", "registers"),
+    [
+        *(("big", "big", "0078 8001"), ("little", "big", "8001 0078")),
+        *(("big", "little", "7800 0180"), ("little", "little", "0180 7800")),
+    ],
+)
+def test_the_four_orders_are_those_of_the_letters_abcd_cdab_badc_and_dcba(
+    words: WordOrder, octets: ByteOrder, registers: str
+) -> None:
+    metric = word(DataType.UINT32, word_order=words, byte_order=octets)
+    assert one(metric, bytes.fromhex(registers)) == 0x00788001
+
+
+@pytest.mark.parametrize(("kind", "value"), [(DataType.UINT8, 0xA5), (DataType.INT8, -91)])
+def test_an_8_bit_value_with_the_low_byte_first_is_in_the_low_byte(
+    kind: DataType, value: int
+) -> None:
+    assert one(word(kind, byte_order="little"), bytes.fromhex("00A5")) == value
+
+
+@given(st.binary(min_size=0, max_size=250).filter(lambda data: len(data) % 2 == 0))
+def test_exchanging_the_bytes_keeps_the_order_of_the_registers(data: bytes) -> None:
+    assert reversed_bytes(swapped_bytes(bytearray(data))) == reversed_words(data)
+    assert swapped_bytes(data)[1::2] == data[0::2]
+    assert swapped_bytes(data)[0::2] == data[1::2]
 
 
 @given(st.binary(min_size=0, max_size=250).filter(lambda data: len(data) % 2 == 0))
@@ -176,11 +218,38 @@ def test_the_pattern_that_means_no_value_is_not_available(
 ) -> None:
     filler = "0000" if pattern == "8000" else "FFFF"
     raw = bytes.fromhex(pattern + filler * (SIZES[kind] - 1))
-    metric = word(kind, word_order=order, invalid=int.from_bytes(raw), minimum=-1e300)
+    metric = word(kind, word_order=order, invalid=(int.from_bytes(raw),), minimum=-1e300)
     assert one(metric, swapped(raw) if order == "little" else raw) == "not_available"
     if not kind.is_float:
         near = (int.from_bytes(raw) ^ 1).to_bytes(len(raw))
         assert isinstance(one(metric, swapped(near) if order == "little" else near), int)
+
+
+def test_each_of_several_patterns_is_no_value_and_nothing_else_is() -> None:
+    metric = word(DataType.INT16, invalid=(0x8000, 0x7FFF, 0xFFFF))
+    for raw in (-32768, 32767, -1):
+        assert one(metric, struct.pack(">h", raw)) == "not_available"
+    for raw in (-32767, 32766, 0, 1):
+        assert one(metric, struct.pack(">h", raw)) == raw
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_usual_pattern_of_a_type_fits_it(kind: DataType) -> None:
+    for pattern in kind.no_value:
+        metric = word(kind, invalid=kind.no_value)
+        assert one(metric, pattern.to_bytes(2 * SIZES[kind])) == "not_available"
+        assert one(metric, bytes(2 * SIZES[kind])) == 0
+
+
+@pytest.mark.parametrize("kind", [DataType.FLOAT32, DataType.FLOAT64])
+def test_a_float_pattern_is_compared_bit_by_bit(kind: DataType) -> None:
+    """Minus zero equals zero as a number, and a NaN not even itself."""
+    minus_zero = int.from_bytes(struct.pack(FORMATS[kind], -0.0))
+    metric = word(kind, invalid=(minus_zero,))
+    assert one(metric, struct.pack(FORMATS[kind], -0.0)) == "not_available"
+    assert one(metric, struct.pack(FORMATS[kind], 0.0)) == 0.0
+    assert one(metric, struct.pack(FORMATS[kind], math.nan)) == "not_available"
+    assert one(metric, struct.pack(FORMATS[kind], 230.5)) == 230.5
 
 
 @given(st.integers(-32768, 32767))
@@ -237,6 +306,7 @@ def test_a_negative_power_factor_code_is_none(raw: int) -> None:
         ("mod10k", "270F 270F", 99999999),
         ("mod10k", "0000 2710", "decode_error"),
         ("mod10k", "FFFF 0000", "decode_error"),
+        ("mod10k", "000A 0003", 100003),
     ],
 )
 @pytest.mark.parametrize("order", ["big", "little"])
@@ -246,6 +316,73 @@ def test_decimal_codes_are_read_digit_by_digit(
     data = bytes.fromhex(registers)
     metric = word(DataType.UINT32, code=code, word_order=order)
     assert one(metric, swapped(data) if order == "little" else data) == value
+
+
+@pytest.mark.parametrize(
+    ("registers", "value"),
+    [("0000 0001", 10000), ("0003 000A", 100003), ("2710 0000", "decode_error")],
+)
+def test_the_low_half_of_a_decimal_value_can_come_first(registers: str, value: Value) -> None:
+    assert one(word(DataType.UINT32, code="mod10k_low"), bytes.fromhex(registers)) == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "factor"),
+    [
+        *((0.95, 0.95), (-0.95, -0.95), (1.0, 1.0), (-1.0, -1.0), (0.0, 0.0)),
+        *((1.05, 0.95), (-1.05, -0.95), (2.0, 0.0), (-2.0, 0.0), (1.5, 0.5)),
+        *((2.01, "decode_error"), (-3.0, "decode_error")),
+    ],
+)
+@pytest.mark.parametrize("kind", [DataType.FLOAT32, DataType.FLOAT64, DataType.INT16])
+def test_a_four_quadrant_power_factor_falls_again_beyond_one(
+    kind: DataType, raw: float, factor: Value
+) -> None:
+    if kind.is_float:
+        value = one(word(kind, code="pf4q"), struct.pack(FORMATS[kind], raw))
+    else:
+        value = one(word(kind, scale=0.001, code="pf4q"), struct.pack(">h", round(raw * 1000)))
+    assert value == (factor if isinstance(factor, str) else pytest.approx(factor, abs=1e-6))
+
+
+@pytest.mark.parametrize("raw", [math.nan, math.inf, -math.inf])
+def test_a_four_quadrant_power_factor_that_is_not_finite_is_not_available(raw: float) -> None:
+    assert one(word(DataType.FLOAT32, code="pf4q"), struct.pack(">f", raw)) == "not_available"
+
+
+def test_a_pattern_and_a_turned_sign_go_with_a_four_quadrant_power_factor() -> None:
+    metric = word(DataType.FLOAT32, code="pf4q", invalid=(0x7F7FFFFF,), scale=-1)
+    assert one(metric, bytes.fromhex("7F7FFFFF")) == "not_available"
+    assert one(metric, struct.pack(">f", 1.25)) == -0.75
+
+
+@pytest.mark.parametrize(
+    ("bits", "value"),
+    [((0, 0), 1), ((1, 1), 0), ((0, 3), 0x5), ((4, 7), 0xA), ((8, 15), 0xC3), ((0, 15), 0xC3A5)],
+)
+def test_a_bit_field_is_counted_from_the_lowest_bit(bits: tuple[int, int], value: int) -> None:
+    metric = word(DataType.UINT16, bits=bits)
+    assert one(metric, bytes.fromhex("C3A5")) == value
+    assert one(word(DataType.UINT16, bits=bits, byte_order="little"), b"\xa5\xc3") == value
+    assert one(word(DataType.UINT16, bits=bits, scale=10, offset=1), b"\xc3\xa5") == 10 * value + 1
+
+
+def test_the_pattern_that_means_no_value_is_that_of_all_bits() -> None:
+    metric = word(DataType.UINT32, bits=(0, 3), invalid=(0xFFFFFFFF,))
+    assert one(metric, b"\xff\xff\xff\xff") == "not_available"
+    assert one(metric, b"\xff\xff\xff\x0f") == 15
+
+
+def test_bit_fields_of_one_register_are_read_side_by_side() -> None:
+    metrics = [Metric(f"b{n}", 7, 1, DataType.UINT16, bits=(n, n)) for n in range(16)]
+    found = decoded(metrics, bytes.fromhex("8001"), 7, Ratios())
+    assert found == {f"b{n}": int(n in (0, 15)) for n in range(16)}
+
+
+def test_a_value_that_is_too_large_for_a_number_is_out_of_range() -> None:
+    metric = word(DataType.UINT16, scale=1e308)
+    assert one(metric, b"\xff\xff") == "out_of_range"
+    assert one(metric, b"\0\1") == 1e308
 
 
 @pytest.mark.parametrize(
@@ -262,6 +399,18 @@ def test_a_text_ends_at_the_first_nul_and_has_no_word_order(
     data: bytes, text: str, order: WordOrder
 ) -> None:
     assert one(Metric("m", 0, 4, DataType.STRING, word_order=order), data) == text
+
+
+def test_the_bytes_of_a_text_may_come_the_other_way_round() -> None:
+    metric = Metric("m", 0, 3, DataType.STRING, byte_order="little", word_order="little")
+    assert one(metric, b"eNux\0s") == "Nexus"
+    assert one(metric, b"eNux s") == "Nexus"
+
+
+def test_a_text_without_a_character_can_mean_no_value() -> None:
+    metric = Metric("m", 0, 2, DataType.STRING, invalid=DataType.STRING.no_value)
+    assert one(metric, bytes(4)) == "not_available"
+    assert one(metric, b"A\0\0\0") == "A"
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=200), st.data())

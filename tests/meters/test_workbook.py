@@ -1,6 +1,7 @@
 import contextlib
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -84,10 +85,21 @@ def test_names_that_are_equal_after_normalisation_are_one() -> None:
 
 
 def test_two_metrics_on_one_address_are_warned_of() -> None:
-    found = parse(sheets.data(VOLTAGE, row(name="again"), row(name="half", address=180)))
+    found = parse(
+        sheets.data(
+            VOLTAGE,
+            row(name="again"),
+            row(name="other", data_type="UINT32"),
+            row(name="half", address=180),
+        )
+    )
     assert found.warnings == (
-        "Metrics!C3: again lies on registers of Voltage_AN (Metrics!C2)",
-        "Metrics!C4: half lies on registers of again (Metrics!C3)",
+        "Metrics!C3: again lies on registers of Voltage_AN (Metrics!C2), which hold one value: "
+        "correct an address, or delete a row",
+        "Metrics!C4: other lies on registers of again (Metrics!C3), as UINT32 and INT32: "
+        "correct an address, or delete a row",
+        "Metrics!C5: half lies on registers of other (Metrics!C4), which hold a part of each: "
+        "correct an address or a size",
     )
 
 
@@ -100,6 +112,26 @@ def test_some_addresses_like_register_numbers_are_only_warned_of() -> None:
 def test_high_addresses_that_are_meant_so_load_when_the_meter_sheet_says_it() -> None:
     meter = {"Meter": [("address_base", 0)]}
     assert parse(sheets.data(row(address=40071), others=meter)).warnings == ()
+
+
+def test_addresses_that_count_from_1_are_read_from_the_register_before() -> None:
+    meter = {"Meter": [("address_base", 1)]}
+    found = parse(sheets.data(VOLTAGE, row(name="W", address=1), others=meter))
+    assert [metric.address for metric in found.metrics] == [178, 0]
+    assert found.warnings == ()
+
+
+def test_no_address_lies_below_the_first() -> None:
+    meter = {"Meter": [("address_base", 1)]}
+    assert fault(sheets.data(row(address=0), others=meter)) == (
+        "Metrics!C2",
+        "address 0, expected 1 or more with address_base 1",
+    )
+
+
+def test_register_numbers_are_refused_also_where_addresses_count_from_1() -> None:
+    meter = {"Meter": [("address_base", 1)]}
+    assert "subtract 40001" in fault(sheets.data(row(address=40071), others=meter))[1]
 
 
 def test_all_faults_come_together_in_the_order_of_the_sheet() -> None:
@@ -201,3 +233,47 @@ def test_a_mangled_workbook_loads_or_is_refused_and_never_crashes() -> None:
         mangled = sheets.repacked(book, {random.choice(parts): mangle})
         with contextlib.suppress(RegisterMapError):
             parse(mangled)
+
+
+UNSURE = ("THD_V", "", 300, 1, 0.1, "UINT16", "maybe")
+
+
+def with_unsure(*lines: Sequence[object], title: str = "Unverified") -> bytes:
+    others = {title: [(*sheets.HEADER, "Certainty"), *lines]}
+    return sheets.data(VOLTAGE, others=others)
+
+
+def test_unverified_metrics_are_read_only_when_asked_for(tmp_path: Path) -> None:
+    path = sheets.written(tmp_path, "own.xlsx", with_unsure(UNSURE, title=" unverified"))
+    found = workbook.load(path)
+    assert ([metric.name for metric in found.metrics], found.unverified) == (
+        ["Voltage_AN"],
+        frozenset(),
+    )
+    more = workbook.load(path, unverified=True)
+    assert [metric.name for metric in more.metrics] == ["Voltage_AN", "THD_V"]
+    assert (more.unverified, more.metrics[1].certainty) == (frozenset({"THD_V"}), "maybe")
+    assert more.warnings == ()
+
+
+def test_faults_of_unverified_metrics_count_when_they_are_asked_for(tmp_path: Path) -> None:
+    twice = (VOLTAGE[0], *UNSURE[1:])
+    path = sheets.written(tmp_path, "own.xlsx", with_unsure(twice, (*UNSURE[:3], 9, 1, "INT16")))
+    assert len(workbook.load(path).metrics) == 1
+    with pytest.raises(RegisterMapError) as caught:
+        workbook.load(path, unverified=True)
+    assert [place for place, _ in caught.value.faults] == ["Unverified!D3", "Unverified!A2"]
+    assert "is also in Metrics!A2" in caught.value.faults[1][1]
+
+
+def test_a_map_without_unverified_metrics_says_so_when_they_are_asked_for(tmp_path: Path) -> None:
+    path = sheets.written(tmp_path, "own.xlsx", sheets.data(VOLTAGE))
+    found = workbook.load(path, unverified=True)
+    assert len(found.metrics) == 1
+    assert found.warnings == ("no worksheet 'Unverified', so there is nothing unverified to read",)
+
+
+def test_the_sheet_of_unverified_metrics_can_be_the_one_that_is_read(tmp_path: Path) -> None:
+    path = sheets.written(tmp_path, "own.xlsx", with_unsure(UNSURE))
+    found = workbook.load(path, worksheet="Unverified", unverified=True)
+    assert [metric.name for metric in found.metrics] == ["THD_V"]

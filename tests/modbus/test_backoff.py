@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emdc.errors import LinkError
+from emdc.errors import LinkError, ProtocolError
 from emdc.modbus.backoff import HELD_RETRY_S, Backoff, Backoffs
 
 RESET = LinkError("connection_reset")
@@ -77,3 +77,31 @@ def test_an_answer_forgives_its_own_unit_only() -> None:
     assert backoffs.failures() == 1
     assert backoffs.answered(unit=3)
     assert backoffs.failures() == 0
+
+
+def test_a_unit_that_is_held_waits_without_having_failed() -> None:
+    backoffs = Backoffs(1.0, 30.0, lambda: 0.0)
+    backoffs.hold(SILENT, 3.0, unit=3)
+    assert backoffs.refusal(2.9, unit=3) is not None
+    assert backoffs.refusal(2.9, unit=1) is None
+    assert backoffs.refusal(3.0, unit=3) is None
+    assert backoffs.failures() == 0
+
+
+def test_a_hold_shortens_no_pause() -> None:
+    backoffs = Backoffs(8.0, 30.0, lambda: 0.0)
+    for _ in range(2):
+        backoffs.failed(SILENT, 0.0, unit=3)
+    backoffs.hold(SILENT, 3.0, unit=3)
+    assert backoffs.refusal(7.9, unit=3) is not None
+
+
+def test_a_wrong_answer_makes_everything_wait_and_on_a_line_its_unit_alone() -> None:
+    wrong = ProtocolError("protocol_error:crc")
+    for on_line in (False, True):
+        backoffs = Backoffs(1.0, 30.0, lambda: 0.0)
+        backoffs.on_line = on_line
+        for _ in range(2):
+            backoffs.failed(wrong, 0.0, unit=3)
+        assert (backoffs.refusal(0.5) is None) == on_line
+        assert (backoffs.refusal(0.5, unit=3) is not None) == on_line

@@ -234,6 +234,27 @@ def test_the_pause_between_requests_follows_each_answer() -> None:
     assert all(b - a >= 0.499 for a, b in pairwise(times))
 
 
+def test_a_connection_is_given_up_with_a_reset_so_that_the_meter_frees_it() -> None:
+    ended: list[type[BaseException] | None] = []
+
+    async def script(connection: Connection) -> None:
+        try:
+            await connection.silent()
+        except ConnectionError as error:
+            ended.append(type(error))
+            raise
+        ended.append(None)
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                assert reasons(await ask(link, read())) == ["read_timeout"]
+                await asyncio.sleep(0.1)
+
+    run(check())
+    assert ended == [ConnectionResetError]
+
+
 def test_a_meter_that_leaves_during_a_pause_is_asked_on_a_new_connection() -> None:
     async def check() -> None:
         async with meter(closes_after_each_answer) as subject:

@@ -1,6 +1,7 @@
 """What one connection makes of everything a meter can do."""
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_a_wrong_answer_is_named_and_the_next_reading_is_right(twist: Twist, rea
     run(check())
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 0xEE])
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 0xEE])
 def test_an_exception_answer_is_an_answer_and_the_next_request_is_sent(code: int) -> None:
     async def script(connection: Connection) -> None:
         request = await connection.request()
@@ -50,7 +51,9 @@ def test_an_exception_answer_is_an_answer_and_the_next_request_is_sent(code: int
 
 
 @pytest.mark.parametrize("exception", [False, True])
-def test_an_answer_may_be_split_at_every_byte(exception: bool) -> None:
+def test_an_answer_may_be_split_at_every_byte(
+    exception: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     async def script(connection: Connection) -> None:
         for at in range(9 if exception else 13):
             request = await connection.request()
@@ -70,6 +73,7 @@ def test_an_answer_may_be_split_at_every_byte(exception: bool) -> None:
                 assert subject.connections == 1
 
     run(check())
+    assert caplog.records == []
 
 
 def test_an_answer_that_comes_byte_by_byte_is_taken() -> None:
@@ -189,6 +193,116 @@ def test_a_strange_answer_is_not_held_against_a_later_request(ends: bool) -> Non
     run(check())
 
 
+def test_a_second_copy_in_the_pause_before_the_next_request_is_not_its_answer() -> None:
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.request()
+            await connection.send(misbehaving.right(request))
+            await asyncio.sleep(0.1)
+            await connection.send(misbehaving.right(request))
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject, LinkSettings(request_delay_s=0.5)) as link:
+                wanted = [read(10), read(20), read(30)]
+                assert await ask(link, *wanted) == [right(request) for request in wanted]
+                assert subject.connections == 1
+
+    run(check())
+
+
+def test_an_answer_that_began_before_its_request_is_none() -> None:
+    """Half of it comes with the answer before; that it has the right transaction id is chance."""
+
+    async def script(connection: Connection) -> None:
+        request = await connection.request()
+        early = moved(1)(request)
+        await connection.send(misbehaving.right(request) + early[:8])
+        await connection.request()
+        await connection.send(early[8:])
+        await connection.answer_all()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject) as link:
+                answers = await ask(link, read(10), read(20))
+                assert answers[0] == right(read(10))
+                assert reasons(answers)[1] == "protocol_error:tid"
+                assert await ask(link, read(20)) != [right(read(10))]
+
+    run(check())
+
+
+ODD_IDS: dict[str, Twist] = {
+    "always 0": lambda r: bytes(2) + misbehaving.right(r)[2:],
+    "of swapped bytes": lambda r: r[1::-1] + misbehaving.right(r)[2:],
+    "one too high": moved(1),
+    "the right one": misbehaving.right,
+}
+
+
+@pytest.mark.parametrize("twist", ODD_IDS.values(), ids=ODD_IDS)
+def test_a_meter_with_broken_transaction_ids_can_be_read_when_that_is_asked_for(
+    twist: Twist,
+) -> None:
+    async def script(connection: Connection) -> None:
+        while True:
+            answer = twist(await connection.request())
+            for piece in (answer[:1], answer[1:]):
+                await connection.send(piece)
+                await asyncio.sleep(0.01)
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            settings = LinkSettings(ignore_transaction_id=True, pipeline=4)
+            with link_to(subject, settings) as link:
+                wanted = [read(10), read(20), read(30)]
+                for _ in range(2):
+                    assert await ask(link, *wanted) == [right(request) for request in wanted]
+                assert (subject.connections, link.pipeline) == (1, 1)
+
+    run(check())
+
+
+@pytest.mark.parametrize("wrong", ["unit 2", "function code 4", "one register instead of two"])
+def test_without_transaction_ids_everything_else_of_an_answer_is_compared(wrong: str) -> None:
+    twist, reason = WRONG[wrong]
+
+    async def script(connection: Connection) -> None:
+        await connection.send(bytes(2) + twist(await connection.request())[2:])
+        await connection.silent()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject, LinkSettings(ignore_transaction_id=True)) as link:
+                assert reasons(await ask(link, read())) == [reason]
+
+    run(check())
+
+
+def test_without_transaction_ids_a_late_answer_is_never_the_next_requests_value() -> None:
+    async def script(connection: Connection) -> None:
+        request = await connection.request()
+        await asyncio.sleep(1.1 * TIMEOUT_S if connection.number == 1 else 0)
+        await connection.send(bytes(2) + misbehaving.right(request)[2:])
+        if connection.number == 2:
+            await asyncio.sleep(0.05)
+            await connection.send(bytes(2) + misbehaving.right(request)[2:])
+        while True:
+            await connection.send(bytes(2) + misbehaving.right(await connection.request())[2:])
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject, LinkSettings(ignore_transaction_id=True)) as link:
+                assert reasons(await ask(link, read(10), read(20))) == ["read_timeout"] * 2
+                assert await ask(link, read(30)) == [right(read(30))]
+                await asyncio.sleep(0.1)  # its second copy comes meanwhile, and ends the connection
+                assert await ask(link, read(40)) == [right(read(40))]
+                assert subject.connections == 3
+
+    run(check())
+
+
 def test_a_frame_that_nobody_asked_for_ends_the_connection() -> None:
     async def script(connection: Connection) -> None:
         if connection.number == 1:
@@ -219,6 +333,31 @@ def test_endless_garbage_ends_the_connection_and_fills_no_memory() -> None:
                 assert await ask(link, read()) == [right(read())]
 
     run(check())
+
+
+def test_an_endless_stream_at_full_speed_leaves_time_and_memory_for_the_others() -> None:
+    async def floods(connection: Connection) -> None:
+        await connection.request()
+        while True:
+            await connection.send(bytes.fromhex("0000 0000 0007 01 03 04 0001 0002") * 5000)
+
+    async def check() -> None:
+        async with meter(floods) as bad, meter(good) as beside:
+            with link_to(bad) as flooded, link_to(beside) as neighbour:
+                asked = asyncio.ensure_future(ask(flooded, read()))
+                answered = 0
+                while not asked.done():
+                    assert await ask(neighbour, read(), timeout_s=30) == [right(read())]
+                    answered += 1
+                assert reasons(await asked) == ["protocol_error:tid"]
+                assert answered > 5
+
+    tracemalloc.start()
+    try:
+        asyncio.run(check())
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_endless_stream_of_strange_answers_ends_at_the_deadline() -> None:

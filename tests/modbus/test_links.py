@@ -5,7 +5,7 @@ import pytest
 from emdc.modbus import LinkSettings
 from emdc.modbus.exchange import Exchange
 from tests import misbehaving
-from tests.misbehaving import Connection, good, meter
+from tests.misbehaving import Connection, framed, good, meter
 from tests.modbus.asking import TIMEOUT_S, ask, link_to, links, read, reasons, right
 from tests.virtual_time import run
 
@@ -65,6 +65,44 @@ def test_a_dead_unit_costs_its_neighbours_one_time_out_in_each_pause_and_no_valu
                 dead.clear()
                 await asyncio.sleep(8)
                 assert await ask(link, read(unit=3)) == [right(read(unit=3))]
+
+    run(check())
+
+
+@pytest.mark.parametrize("code", [10, 11])
+def test_a_unit_that_its_gateway_does_not_find_costs_its_neighbours_one_wait_in_each_pause(
+    code: int,
+) -> None:
+    """The gateway waits a second before it says so; the connection stays as it is."""
+    absent = {3}
+
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.request()
+            if request[6] in absent:
+                await asyncio.sleep(1)
+                await connection.send(framed(request[:2], bytes([request[6], 0x83, code])))
+            else:
+                await connection.send(misbehaving.right(request))
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject, LinkSettings(backoff_max_s=8)) as link:
+                for _ in range(30):
+                    asked = await asyncio.gather(
+                        *(ask(link, *(read(a, unit=u) for a in (10, 20))) for u in (1, 2)),
+                        ask(link, *(read(a, unit=3) for a in (10, 20, 30)), timeout_s=2),
+                    )
+                    assert [reasons(a) for a in asked[:2]] == [["right"] * 2] * 2
+                    assert len(asked[2]) == 3
+                    assert set(reasons(asked[2])) <= {f"exception:{code}", "backoff_skipped"}
+                    await asyncio.sleep(1)
+                tried = sum(request[6] == 3 for request in subject.requests)
+                assert 4 < tried < 10
+                absent.clear()
+                await asyncio.sleep(8)
+                assert await ask(link, read(unit=3)) == [right(read(unit=3))]
+                assert subject.connections == 1
 
     run(check())
 

@@ -60,6 +60,8 @@ WRONG: dict[str, tuple[Twist, str]] = {
     "function code 4": (changed(7, 4), "protocol_error:fc"),
     "function code 0": (changed(7, 0), "protocol_error:fc"),
     "function code 0x80": (changed(7, 0x80), "protocol_error:fc"),
+    "function code 0x2B": (changed(7, 0x2B), "protocol_error:fc"),
+    "function code 0xAB": (changed(7, 0xAB), "protocol_error:fc"),
     "an exception for function code 4": (body("01 84 02"), "protocol_error:fc"),
     "an exception of another unit": (body("02 83 02"), "protocol_error:unit"),
     "an exception without a code": (body("01 83"), "protocol_error:length"),
@@ -78,12 +80,25 @@ WRONG: dict[str, tuple[Twist, str]] = {
     ),
     "a web page": (lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", "protocol_error:pid"),
     "its own request": (lambda request: request, "protocol_error:count"),
+    "its own request before the answer": (
+        lambda request: request + misbehaving.right(request),
+        "protocol_error:count",
+    ),
+    "a frame of a serial line": (
+        lambda r: misbehaving.right(r)[6:] + misbehaving.crc(misbehaving.right(r)[6:]),
+        "protocol_error:pid",
+    ),
+    "the greeting of Telnet": (
+        lambda _: bytes.fromhex("FFFD18 FFFD20 FFFD23"),
+        "protocol_error:pid",
+    ),
 }
 
 BESIDE: dict[str, Twist] = {
     "twice": lambda r: misbehaving.right(r) * 2,
     "after the late one of the request before": lambda r: moved(-1)(r) + misbehaving.right(r),
     "before one that nobody asked for": lambda r: misbehaving.right(r) + moved(300)(r),
+    "before one under the next id": lambda r: misbehaving.right(r) + moved(1)(r),
     "after one under id 0": lambda r: bytes(2) + misbehaving.right(r)[2:] + misbehaving.right(r),
     "between two others": lambda r: moved(-2)(r) + misbehaving.right(r) + moved(-1)(r),
 }

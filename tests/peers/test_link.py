@@ -2,30 +2,33 @@
 
 import asyncio
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
 import pytest
-from pymodbus.server import ModbusTcpServer
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType as PymodbusType
 from pymodbus.simulator import SimData, SimDevice
 
 from emdc.errors import ExceptionResponseError
 from emdc.meters.plan import plan
 from emdc.meters.words import Ratios, compile_batch
-from emdc.modbus import Link, Links, LinkSettings, Request, read_request
+from emdc.modbus import Line, Link, Links, LinkSettings, Request, read_request
 from emdc.modbus.exchange import Answer, Exchange
 from emdc.modbus.server import serve
 from emdc.reading import Value
 from emdc.synthetic.simulator import Simulator
 from tests.conftest import lacking, need_program
+from tests.modbus.serial_pair import plugged_in
 from tests.peers.case import CASE, FIRST, TABLES, VALUES
 
 pytestmark = pytest.mark.services
 HERE = Path(__file__).parent
 TIMEOUT_S = 30.0
+DEFAULTS = LinkSettings()
 
 
 async def asked(link: Link, requests: Sequence[Request]) -> Sequence[Answer]:
@@ -36,14 +39,24 @@ async def asked(link: Link, requests: Sequence[Request]) -> Sequence[Answer]:
     return exchange.answers
 
 
-async def read_case(port: int) -> Mapping[str, Value]:
-    """Every value of the case, by the plan and the decoders that the daemon uses."""
+async def read_case(
+    port: int,
+    settings: LinkSettings = DEFAULTS,
+    *,
+    host: str = "127.0.0.1",
+    pipeline: int = 1,
+) -> Mapping[str, Value]:
+    """Every value of the case, by the plan and the decoders that the daemon uses.
+
+    `pipeline` is what the link must have come down to.
+    """
     links = Links(jitter=lambda: 0.5, holder=lambda: "a test")
     try:
-        link = links.link("127.0.0.1", port, LinkSettings())
+        link = links.link(host, port, settings)
         batches = plan(CASE.metrics, max_registers=CASE.max_registers, max_gap=CASE.max_gap)
         requests = [read_request(1, b.function_code, b.address, b.count) for b in batches]
         answers = await asked(link, requests)
+        assert link.pipeline == pipeline
     finally:
         links.close()
     values: dict[str, Value] = {}
@@ -93,22 +106,74 @@ def pymodbus_device() -> SimDevice:
     return SimDevice(1, simdata=(bits[0], bits[1], registers[0], registers[1]))
 
 
+def test_pymodbus_answers_one_of_several_requests_and_no_value_is_lost() -> None:
+    async def run() -> None:
+        async with pymodbus_server() as port:
+            assert await read_case(port, LinkSettings(pipeline=4)) == VALUES
+
+    asyncio.run(run())
+
+
+def test_pymodbus_is_read_over_a_serial_line(tmp_path: Path) -> None:
+    """Its server has one end of the line, our link the other."""
+
+    async def run() -> None:
+        with serial_cable(tmp_path) as (ours, theirs):
+            server = ModbusSerialServer(pymodbus_device(), port=theirs, baudrate=19200, parity="N")
+            try:
+                await server.serve_forever(background=True)
+                assert (
+                    await read_case(0, LinkSettings(line=Line(parity="none")), host=ours) == VALUES
+                )
+            finally:
+                await server.shutdown()  # type: ignore[no-untyped-call]
+
+    asyncio.run(run())
+
+
+def test_pymodbus_is_read_in_rtu_frames_over_tcp() -> None:
+    async def run() -> None:
+        async with pymodbus_server(FramerType.RTU) as port:
+            assert await read_case(port, LinkSettings(rtu=True)) == VALUES
+
+    asyncio.run(run())
+
+
 def test_pymodbus_is_read() -> None:
     async def run() -> None:
-        server = ModbusTcpServer(pymodbus_device(), address=("127.0.0.1", 0))
-        try:
-            await server.serve_forever(background=True)
-            # pymodbus calls it a transport; it is what the loop's create_server gave
-            listener = cast("asyncio.Server", server.transport)
-            port = listener.sockets[0].getsockname()[1]
+        async with pymodbus_server() as port:
             assert await read_case(port) == VALUES
             refused = await read_outside(port)
             assert isinstance(refused, ExceptionResponseError)
             assert refused.code == 2
-        finally:
-            await server.shutdown()  # type: ignore[no-untyped-call]
 
     asyncio.run(run())
+
+
+@asynccontextmanager
+async def pymodbus_server(framer: FramerType = FramerType.SOCKET) -> AsyncIterator[int]:
+    """The port of pymodbus's server with the case's registers."""
+    server = ModbusTcpServer(pymodbus_device(), framer=framer, address=("127.0.0.1", 0))
+    try:
+        await server.serve_forever(background=True)
+        # pymodbus calls it a transport; it is what the loop's create_server gave
+        listener = cast("asyncio.Server", server.transport)
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def serial_cable(folder: Path) -> Iterator[tuple[str, str]]:
+    """The devices at both ends of a line: what one pseudo-terminal hears the other says."""
+    with plugged_in(folder) as (one, path), plugged_in(make(folder / "theirs")) as (other, far):
+        one.hear, other.hear = other.send, one.send
+        yield path, far
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -155,6 +220,11 @@ def libmodbus_port(libmodbus_program: Path) -> Iterator[int]:
 
 def test_libmodbus_is_read(libmodbus_port: int) -> None:
     assert asyncio.run(read_case(libmodbus_port)) == VALUES
+
+
+def test_libmodbus_takes_several_requests_at_once(libmodbus_port: int) -> None:
+    values = asyncio.run(read_case(libmodbus_port, LinkSettings(pipeline=4), pipeline=4))
+    assert values == VALUES
 
 
 def test_libmodbus_refuses_what_it_has_not(libmodbus_port: int) -> None:

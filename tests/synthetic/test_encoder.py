@@ -34,6 +34,15 @@ def metric(data_type: str, size: int, **rest: Any) -> Metric:
         (metric("UINT16", 1, scale=0.001, code="f8_pf"), 1.0, "03E8"),
         (metric("UINT64", 4, code="bcd"), 1234567890123456, "1234 5678 9012 3456"),
         (metric("UINT32", 2, code="mod10k", scale=1000), 12345678000, "04D2 162E"),
+        (metric("UINT32", 2, code="mod10k_low", scale=1000), 12345678000, "162E 04D2"),
+        (metric("UINT32", 2, byte_order="little"), 0x12345678, "3412 7856"),
+        (metric("UINT32", 2, byte_order="little", word_order="little"), 0x12345678, "7856 3412"),
+        (metric("UINT8", 1, byte_order="little"), 165, "00A5"),
+        (metric("STRING", 3, byte_order="little"), "Nexus", "654E 7578 0073"),
+        (metric("UINT16", 1, bits=(4, 7)), 10, "00A0"),
+        (metric("UINT16", 1, bits=(15, 15)), 1, "8000"),
+        (metric("UINT32", 2, bits=(8, 23), scale=10, word_order="little"), 12340, "D200 0004"),
+        (metric("INT16", 1, scale=0.001, code="pf4q"), -0.5, "FE0C"),
     ],
 )
 def test_a_value_becomes_the_registers_of_the_manual(
@@ -49,6 +58,7 @@ def test_a_value_becomes_the_registers_of_the_manual(
         (metric("UINT16", 1), -5, "0000"),
         (metric("INT32", 2, scale=2.0**-16), 40000.0, "7FFF FFFF"),
         (metric("FLOAT32", 2), 1e300, "7F7F FFFF"),
+        (metric("UINT16", 1, bits=(4, 7)), 99, "00F0"),
         (metric("UINT16", 1, scale=0.001, code="f8_pf"), 1.4, "03E8"),
     ],
 )
@@ -79,9 +89,14 @@ def test_a_counter_of_64_bits_keeps_its_last_digit() -> None:
 
 
 def test_no_value_is_the_pattern_of_the_map_and_nan_for_a_float_without_one() -> None:
-    assert encoder(metric("UINT32", 2, invalid=0xFFFF0000))(None) == bytes.fromhex("FFFF 0000")
-    assert encoder(metric("FLOAT32", 2, invalid=0x7FC00001))(None) == bytes.fromhex("7FC0 0001")
+    assert encoder(metric("UINT32", 2, invalid=(0xFFFF0000,)))(None) == bytes.fromhex("FFFF 0000")
+    assert encoder(metric("FLOAT32", 2, invalid=(0x7FC00001,)))(None) == bytes.fromhex("7FC0 0001")
     assert encoder(metric("FLOAT32", 2))(None) == bytes.fromhex("7FC0 0000")
+    several = metric("INT16", 1, invalid=(0x8000, 0x7FFF), byte_order="little")
+    assert encoder(several)(None) == bytes.fromhex("0080")
+    assert encoder(metric("UINT32", 2, invalid=(0xFFFF0000,), word_order="little"))(
+        None
+    ) == bytes.fromhex("0000 FFFF")
 
 
 def test_a_text_for_a_number_is_refused_by_name() -> None:

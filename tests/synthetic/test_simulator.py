@@ -114,6 +114,13 @@ def test_a_map_without_gaps_refuses_every_hole() -> None:
     assert len(words(meter.answer(1, 3, 100, 6))) == 12
 
 
+def test_a_group_is_read_over_a_wide_hole_of_its_own() -> None:
+    metrics = [replace(m, group="g") if m.name in {"W", "freq"} else m for m in METER.metrics]
+    meter = Simulator(replace(METER, metrics=tuple(metrics), max_gap=0), clock=Clock())
+    assert len(words(meter.answer(1, 3, 108, 114))) == 228
+    assert meter.answer(1, 3, 104, 6) == 2
+
+
 def test_part_of_a_value_is_part_of_its_registers() -> None:
     meter = Simulator(METER, clock=Clock())
     assert words(meter.answer(1, 3, 101, 2)) == words(meter.answer(1, 3, 100, 4))[2:6]
@@ -203,7 +210,7 @@ CODED = RegisterMap(
         Metric("Celsius", 7, 1, DataType.INT16, scale=0.1, offset=-40.0),
         Metric("W", 8, 2, DataType.INT32, scale=2.0**-16, word_order="little"),
         Metric("Model", 10, 3, DataType.STRING),
-        Metric("Absent", 13, 2, DataType.UINT32, invalid=0xFFFFFFFF),
+        Metric("Absent", 13, 2, DataType.UINT32, invalid=(0xFFFFFFFF,)),
     ),
     model="PM1",
 )

@@ -61,6 +61,10 @@ class ScriptedCollector(Collector):
         self.answers: dict[str, Value] = {}
         self.gaps: dict[str, str] = {}
         self.failure: Exception | None = None
+        self.lessons: dict[str, tuple[list[str], list[str]]] = {}
+
+    def taught(self, meter: str) -> tuple[list[str], list[str]]:
+        return self.lessons.get(meter, ([], []))
 
     async def collect(self, iterations: int, wait_s: int) -> list[CycleReport]:
         self.asked.append((iterations, wait_s))
@@ -113,6 +117,7 @@ class Site:
             clock=self.now,
             started=self.started,
             token=self.token,
+            link_restarts=lambda: 7,
         )
 
     def app(self) -> Litestar:

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -27,8 +28,20 @@ def test_a_meter_that_was_just_read_is_ok() -> None:
             "age_s": 0.0,
             "interval_s": 10.0,
             "failures": 0,
+            "refused": [],
+            "learned": [],
         }
     ]
+
+
+def test_what_a_meter_refuses_is_told_with_when_it_is_asked_again() -> None:
+    site = one_meter()
+    site.collector.lessons[NEXUS] = (["W"], ["W: a read of 2 from 7 gave exception:2"])
+    status, found = health(site)
+    assert (status, found["ok"]) == (200, True)
+    (meter,) = found["meters"]
+    assert meter["refused"] == ["W"]
+    assert meter["learned"] == ["W: a read of 2 from 7 gave exception:2"]
 
 
 def test_a_meter_that_is_down_degrades_but_does_not_fail() -> None:
@@ -75,6 +88,7 @@ def test_a_meter_that_was_not_read_yet_is_never() -> None:
     _, found = health(two_meters())
     assert found["meters"][1]["state"] == "never"
     assert found["totals"]["never"] == 1
+    assert found["totals"]["link_restarts"] == 7
 
 
 def test_a_meter_is_late_after_two_intervals_and_five_seconds() -> None:
@@ -124,3 +138,14 @@ def test_a_clock_that_was_set_back_is_503_as_nothing_is_read() -> None:
     status, found = health(site)
     assert (status, found["ok"]) == (503, False)
     assert "set back" in found["problems"][0]
+
+
+def test_a_meter_whose_metrics_are_not_known_yet_is_down_and_no_fault_of_this_program() -> None:
+    site = Site((MeterProfile(EATON, (), 1.0),))
+    at = NOW - timedelta(seconds=60)
+    asyncio.run(site.latest.write_gaps([Gap(EATON, at, at, "not_discovered")]))
+    status, found = health(site)
+    assert (status, found["ok"], found["degraded"]) == (200, True, True)
+    (problem,) = found["problems"]
+    assert EATON in problem
+    assert "SunSpec" in problem

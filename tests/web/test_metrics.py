@@ -24,6 +24,7 @@ FAMILIES = {
     "emdc_meter_last_success_timestamp_seconds": "gauge",
     "emdc_meter_readings_total": "counter",
     "emdc_meter_gaps_total": "counter",
+    "emdc_link_restarts_total": "counter",
     "emdc_storage_up": "gauge",
     "emdc_storage_last_commit_timestamp_seconds": "gauge",
     "emdc_storage_queued_readings": "gauge",

@@ -1,8 +1,8 @@
 """The commands: arguments in, printed text and an exit code out.
 
-    emdc run | collect | migrate | simulate | demo
+    emdc run | collect | probe | migrate | simulate | demo
     emdc gendata | export | import | check | retention
-    emdc map list | show | check | plan
+    emdc map list | show | check | copy | plan
 
 A file for each group; each is imported when its command is asked for, so that `emdc --help` starts
 at once. Rules to keep: 0, 1 and 2 are the only exit codes, nobody sees a traceback who did not ask

@@ -16,6 +16,7 @@ from emdc.errors import ConfigError
 COMMANDS: Final = {
     "run": ("emdc.cli.run:command", "Read meters, record every reading, serve them over HTTP."),
     "collect": ("emdc.cli.collect:command", "Read the meters once and print what they say."),
+    "probe": ("emdc.cli.probe:command", "Find out how a meter is to be read."),
     "migrate": ("emdc.cli.migrate:command", "Bring a database to this version's schema."),
     "gendata": ("emdc.cli.gendata:command", "Fill a database with sample data."),
     "export": ("emdc.cli.export:command", "Write stored values as CSV."),
@@ -24,7 +25,7 @@ COMMANDS: Final = {
     "retention": ("emdc.cli.retention:command", "Delete readings older than so many days."),
     "simulate": ("emdc.cli.simulate:command", "Serve a register map as if it were a meter."),
     "demo": ("emdc.cli.demo:command", "Show all of it with two simulated meters."),
-    "map": ("emdc.cli.maps:app", "List, show and check register maps."),
+    "map": ("emdc.cli.maps:app", "List, show, check and copy register maps."),
 }
 """Name → where the command is, and its line of help."""
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from emdc import daemon, stores
-from emdc.cli import plausible, visit
+from emdc.cli import visit
 from emdc.cli.flags import DATABASE, LOG, MAPS_DIR, takes
 from emdc.cli.settings import load
 from emdc.cli.terminal import note, print_table, say
@@ -18,6 +18,7 @@ from emdc.config import MeterSettings, Settings, check_meters
 from emdc.config.table import CONFIG, PANEL, Setting
 from emdc.digits import rounder
 from emdc.errors import ConfigError
+from emdc.meters import plausible
 from emdc.reading import Value
 from emdc.web.advice import advice
 
@@ -92,7 +93,7 @@ def _print(one: Visit, meter: MeterSettings) -> None:
     rows = _rows(one)
     count = sum(value is not None for _, value, _, _ in rows)
     at = one.reading.read_at.astimezone().isoformat(sep=" ", timespec="seconds")
-    where = f"{meter.map} at {meter.host}:{meter.port}"
+    where = f"{meter.map} at {meter.place}"
     title = f"{meter.name}: {where}, {at}, {count} of {len(rows)} values"
     cells = [(n, "" if v is None else str(v), unit, mark) for n, v, unit, mark in rows]
     print_table(title, ("metric", ">value", "unit", "mark"), cells)
@@ -120,7 +121,8 @@ def _explain(visits: Sequence[Visit]) -> bool:
             note(f"emdc: {one.profile.name} is being read by {one.held_by}{ask}")
         elif not one.answered:
             reasons = sorted(set(one.reading.gaps.values()))
-            note(f"emdc: {one.profile.name}: no value, {', '.join(reasons)}")
+            note(f"emdc: {one.profile.name}: no value, {one.problem or ', '.join(reasons)}")
+            reasons = reasons or [one.problem.partition(":")[0]]
             for sentence in dict.fromkeys(advice(reason) for reason in reasons):
                 note(f"  {sentence}")
     return any(one.held_by for one in visits)

@@ -35,7 +35,10 @@ _GROUPS: Final = {
         }.items()
     )
 }
-_METAVARS: Final = {"whole": "NUMBER", "number": "NUMBER", "path": "PATH", "host": "HOST"}
+_METAVARS: Final = {
+    **dict.fromkeys(("whole", "number", "ratio"), "NUMBER"),
+    **{"path": "PATH", "host": "HOST"},
+}
 
 
 def takes(*rows: Setting, argument: Setting | None = None) -> Callable[[Command], Command]:

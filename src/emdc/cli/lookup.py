@@ -7,7 +7,8 @@ from typing import Any
 
 from emdc.cli.flags import MAPS_DIR, checked
 from emdc.config.table import Setting
-from emdc.meters import library
+from emdc.errors import RegisterMapError
+from emdc.meters import library, sunspec
 from emdc.meters.register_map import RegisterMap
 
 
@@ -22,6 +23,12 @@ def maps_dir(given: Mapping[str, object]) -> Path:
     return folder if isinstance(folder, Path) else library.default_maps_dir()
 
 
-def find_map(name: str, given: Mapping[str, object]) -> RegisterMap:
-    """The map of this name or path; raises RegisterMapError."""
-    return library.find(name, maps_dir=maps_dir(given))
+def find_map(name: str, given: Mapping[str, object], *, unverified: bool = False) -> RegisterMap:
+    """The map of this name or path; raises RegisterMapError.
+
+    `unverified`: with the metrics that nothing verifies.
+    """
+    if name == sunspec.NAME:
+        problem = "each device has its own: emdc map show sunspec --host HOST asks one"
+        raise RegisterMapError(name, [("", problem)])
+    return library.find(name, maps_dir=maps_dir(given), unverified=unverified)

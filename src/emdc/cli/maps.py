@@ -1,27 +1,34 @@
 """`emdc map`: register maps listed, shown, checked, and planned into reads."""
 
+import re
 from collections import Counter
-from typing import Any, Final
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 from cyclopts import App
 
+from emdc.cli import described, plans
 from emdc.cli.flags import DEBUG, MAPS_DIR, takes
 from emdc.cli.lookup import find_map, maps_dir, own_values
 from emdc.cli.terminal import print_table, say
-from emdc.config.table import PANEL, Setting
-from emdc.errors import ConfigError, RegisterMapError
-from emdc.meters import library
-from emdc.meters.plan import Batch, plan
+from emdc.config.table import CONFIG, Setting
+from emdc.errors import EmdcError, RegisterMapError
+from emdc.meters import explain, library, lint, sunspec, workbook
 from emdc.meters.register_map import Metric, RegisterMap
 
 NAME: Final = Setting("", "name", "text", None, "Name of a map, or path of a spreadsheet")
 FILE: Final = Setting("", "file", "text", None, "Path of a spreadsheet, or name of a map")
-LIMITS: Final = tuple(row for row in PANEL if row.field in {"max_registers", "max_gap"})
-_MAX_REGISTERS, _MAX_GAP = (
-    Setting("", row.field, row.kind, None, row.help, row.low, row.high) for row in LIMITS
+UNVERIFIED: Final = Setting(
+    "", "unverified", "switch", False, "With the metrics of its sheet Unverified"
+)
+STRICT: Final = Setting(
+    "", "strict", "switch", False, "Exit code 1 when there is a warning or a hint"
 )
 
-app = App(name="map", help="List, show and check register maps.", help_format="plaintext")
+OUTPUT: Final = Setting("", "output", "path", None, "File to write, by default my-NAME.xlsx")
+
+app = App(name="map", help="List, show, check and copy register maps.", help_format="plaintext")
 
 
 @app.command(name="list", sort_key=0)
@@ -30,96 +37,138 @@ def list_maps(**given: object) -> int:
     """Name every map: the shipped ones and those of your own folder."""
     folder = maps_dir(given)
     rows = [_summary(name, origin, given) for name, origin in library.names(folder)]
-    print_table("Register maps", ("name", ">metrics", "model", "origin", "certainty"), rows)
+    columns = ("name", "vendor", "model", ">metrics", ">unverified", "origin", "certainty")
+    print_table("Register maps", columns, rows)
     say(f"Your own maps: workbooks in {folder}")
+    say("The map sunspec is what a device says of itself: emdc map show sunspec --host HOST")
     return 0
 
 
 @app.command(sort_key=1)
-@takes(MAPS_DIR, DEBUG, argument=NAME)
+@takes(MAPS_DIR, UNVERIFIED, described.HOST, described.UNIT, DEBUG, argument=NAME)
 def show(name: str, /, **given: object) -> int:
-    """Print every row of a map."""
-    found = find_map(name, given)
+    """Print every row of a map.
+
+    The map sunspec is what a device says of itself, so it is asked:
+
+        emdc map show sunspec --host 192.168.1.60 --unit 1
+    """
+    if name == sunspec.NAME:
+        found = described.show(given)
+    else:
+        found = find_map(name, given, unverified=bool(given.get(UNVERIFIED.flag)))
     columns = ("metric", ">address", ">size", "type", ">scale", "unit", "kind", "details")
-    print_table(_title(found), columns, [_row(metric) for metric in found.metrics])
+    print_table(plans.title(found), columns, [_row(one) for one in found.metrics if not one.hidden])
+    if found.notes:
+        say(found.notes)
     return 0
 
 
 @app.command(sort_key=2)
-@takes(MAPS_DIR, DEBUG, argument=FILE)
+@takes(STRICT, MAPS_DIR, DEBUG, argument=FILE)
 def check(file: str, /, **given: object) -> int:
-    """Say whether a spreadsheet can be used; name all that is wrong with it."""
-    found = find_map(file, given)
-    _plan(found, {})
-    for warning in found.warnings:
+    """Say whether a spreadsheet can be used, and what in it is suspicious.
+
+    Faults make it unusable: exit code 2. Warnings and hints do not, and
+    each names its cell and the mend; with --strict they give 1.
+    """
+    found = find_map(file, given, unverified=True)
+    limits = plans.limits_of(found)
+    torn = explain.torn(plans.planned(found, limits), limits)
+    warnings = [text for text in found.warnings if text != workbook.NONE_UNVERIFIED] + torn
+    hints = lint.findings(found, _others(found))
+    for warning in warnings:
         say(f"warning: {warning}")
-    count = len(found.warnings)
-    warned = "" if not count else ", 1 warning" if count == 1 else f", {count} warnings"
-    say(f"{file}: usable, {len(found.metrics)} metrics{warned}")
+    for hint in hints:
+        say(f"hint: {hint}")
+    counts = (
+        f"{len(found.metrics) - len(found.unverified)} metrics",
+        f"{len(found.unverified)} unverified" if found.unverified else "",
+        _counted(len(warnings), "warning"),
+        _counted(len(hints), "hint"),
+    )
+    say(f"{file}: usable, {', '.join(count for count in counts if count)}")
+    return int(bool(given.get(STRICT.flag) and (warnings or hints)))
+
+
+@app.command(sort_key=4)
+@takes(OUTPUT, DEBUG, argument=NAME)
+def copy(name: str, /, **given: object) -> int:
+    """Write a shipped map as a spreadsheet of your own, to be changed."""
+    content = library.shipped(name)
+    given_file = own_values((OUTPUT,), given)[OUTPUT.flag]
+    file = given_file or Path(f"my-{name.removesuffix('.xlsx')}.xlsx")
+    try:
+        with file.open("xb") as out:
+            out.write(content)
+    except FileExistsError as error:
+        raise EmdcError(f"{file}: is there already; choose another --output") from error
+    except OSError as error:
+        raise EmdcError(f"{file}: {error.strerror}; choose another --output") from error
+    say(f"{file}: a copy of the shipped map {name}")
     return 0
+
+
+def _others(found: RegisterMap) -> list[RegisterMap]:
+    """The shipped maps that this one is compared with: not itself."""
+    shipped = [name for name, origin in library.names() if origin == library.SHIPPED]
+    maps = [library.find(name, unverified=True) for name in shipped]
+    return [one for one in maps if one.hash != found.hash]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}" if count else ""
 
 
 @app.command(name="plan", sort_key=3)
-@takes(MAPS_DIR, _MAX_REGISTERS, _MAX_GAP, DEBUG, argument=NAME)
+@takes(
+    *(MAPS_DIR, UNVERIFIED, plans.MAX_REGISTERS, plans.MAX_GAP),
+    *(plans.EXPLAIN, plans.METER, CONFIG, DEBUG),
+    argument=NAME,
+)
 def show_plan(name: str, /, **given: object) -> int:
-    """Print the reads that a collection cycle sends to the meter."""
-    found = find_map(name, given)
-    batches = _plan(found, own_values((_MAX_REGISTERS, _MAX_GAP), given))
-    columns = (">function", ">address", ">count", ">unused", ">metrics", "names")
-    title = f"{_title(found)}: {len(batches)} reads"
-    print_table(title, columns, [_read(batch) for batch in batches])
+    """Print the reads that a collection cycle sends to the meter.
+
+    With --meter or --config the reads of configured meters that have this
+    map, without what those have refused.
+    """
+    plans.show(name, given, unverified=bool(given.get(UNVERIFIED.flag)))
     return 0
-
-
-def _plan(found: RegisterMap, limits: dict[str, Any]) -> tuple[Batch, ...]:
-    """The batch reads. Raises ConfigError when a value is longer than a read may be."""
-    registers, gap = limits.get("max_registers"), limits.get("max_gap")
-    try:
-        return plan(
-            found.metrics,
-            max_registers=registers or found.max_registers,
-            max_gap=found.max_gap if gap is None else gap,
-        )
-    except ValueError as error:
-        raise ConfigError(f"{found.name}: {error}: raise max_registers") from error
-
-
-def _title(found: RegisterMap) -> str:
-    model = " ".join(part for part in (found.vendor, found.model) if part)
-    return f"{found.name} ({model})" if model else found.name
 
 
 def _summary(name: str, origin: str, given: dict[str, object]) -> tuple[str, ...]:
     """A row of the list; a map with faults is named too, as such."""
+    shown = origin if origin == library.SHIPPED else Path(origin).name
     try:
-        found = find_map(name if origin == library.SHIPPED else origin, given)
+        found = find_map(name if origin == library.SHIPPED else origin, given, unverified=True)
     except RegisterMapError as error:
-        return (name, "", "", origin, f"{len(error.faults)} faults, see emdc map check")
-    model = " ".join(part for part in (found.vendor, found.model) if part)
-    return (name, str(len(found.metrics)), model, origin, _certainty(found))
+        return (name, "", "", "", "", shown, f"{len(error.faults)} faults, see emdc map check")
+    metrics = [metric for metric in found.metrics if metric.name not in found.unverified]
+    counts = (str(len(metrics)), str(len(found.unverified) or ""))
+    return (name, found.vendor, found.model, *counts, shown, _certainty(metrics))
 
 
-def _certainty(found: RegisterMap) -> str:
-    """How many metrics are sure: the first word of each certainty, counted."""
-    said = Counter(
-        "verified" if metric.certainty.startswith("verified") else "to be checked"
-        for metric in found.metrics
-        if metric.certainty
-    )
-    return ", ".join(f"{count} {word}" for word, count in said.most_common())
+def _certainty(metrics: Sequence[Metric]) -> str:
+    """How many metrics are how sure: what each certainty begins with, counted."""
+    said = Counter(re.split("[:;,(]", metric.certainty)[0].strip() for metric in metrics)
+    return ", ".join(f"{count} {words}" for words, count in said.most_common() if words)
 
 
 def _row(metric: Metric) -> tuple[str, ...]:
     details = {
         "function": metric.function_code if metric.function_code != 3 else None,
         "word order": metric.word_order if metric.word_order != "big" else None,
+        "byte order": metric.byte_order if metric.byte_order != "big" else None,
+        "bits": _bits(metric.bits) if metric.bits else None,
         "offset": metric.offset or None,
-        "invalid": None if metric.invalid is None else f"0x{metric.invalid:X}",
+        "invalid": ", ".join(f"0x{pattern:X}" for pattern in metric.invalid) or None,
         "minimum": metric.minimum,
         "maximum": metric.maximum,
         "interval": metric.interval_s,
         "code": metric.code if metric.code != "plain" else None,
+        "scale register": metric.scale_register or None,
         "ratio": metric.ratio or None,
+        "group": metric.group or None,
         "": metric.certainty or None,
     }
     return (
@@ -136,14 +185,6 @@ def _row(metric: Metric) -> tuple[str, ...]:
     )
 
 
-def _read(batch: Batch) -> tuple[str, ...]:
-    """A row of the plan; registers that no metric of it uses are read for nothing."""
-    used = {
-        register
-        for metric in batch.metrics
-        for register in range(metric.address, metric.address + metric.size)
-    }
-    names = [metric.name for metric in batch.metrics]
-    shown = ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:5])} … {names[-1]}"
-    numbers = (batch.function_code, batch.address, batch.count, batch.count - len(used), len(names))
-    return (*(str(number) for number in numbers), shown)
+def _bits(field: tuple[int, int]) -> str:
+    first, last = field
+    return str(first) if first == last else f"{first}-{last}"

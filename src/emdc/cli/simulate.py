@@ -1,4 +1,4 @@
-"""`emdc simulate`: a register map served as if it were a meter, for any Modbus TCP client."""
+"""`emdc simulate`: a register map served as if it were a meter, for any Modbus client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,9 +9,12 @@ from typing import Any, Final
 from emdc.cli.flags import DEBUG, MAPS_DIR, takes
 from emdc.cli.lookup import find_map, own_values
 from emdc.cli.terminal import say
-from emdc.config.table import Setting
+from emdc.config.table import RTU_OVER_TCP, TRANSPORTS, Setting
 from emdc.errors import ConfigError, EmdcError
+from emdc.meters import sunspec
 from emdc.meters.register_map import RegisterMap
+from emdc.meters.sunspec_models import points
+from emdc.synthetic import sunspec as simulated
 from emdc.synthetic.simulator import simulate
 from emdc.system import ending_signals
 
@@ -22,6 +25,7 @@ OWN: Final = (
     Setting("", "port", "whole", 5020, "Port to listen on; 0 takes a free one", 0, 65535),
     Setting("", "latency", "number", 0.0, "Milliseconds until an answer", 0, 60000),
     Setting("", "unit", "whole", None, "Only Modbus unit that answers; all do without", 0, 255),
+    Setting("", "transport", "text", "tcp", "How requests come", choices=TRANSPORTS),
 )
 
 
@@ -33,6 +37,7 @@ class Place:
     port: int
     latency_s: float = 0.0
     unit: int | None = None
+    transport: str = TRANSPORTS[0]
 
 
 @takes(*OWN, MAPS_DIR, DEBUG)
@@ -43,12 +48,15 @@ def command(**given: Any) -> int:
     grow. Ctrl-C ends it.
 
         emdc simulate --map nexus-1272 --port 5020
+
+    With --map sunspec it is a device that describes itself.
     """
     own: dict[str, Any] = own_values(OWN, given)
     if own["map"] is None:
         raise ConfigError("--map: missing, expected a name of `emdc map list` or a path")
-    register_map = find_map(own["map"], given)
-    place = Place(own["host"], own["port"], own["latency"] / 1000, own["unit"])
+    described = own["map"] == sunspec.NAME
+    register_map = simulated.device(points()) if described else find_map(own["map"], given)
+    place = Place(own["host"], own["port"], own["latency"] / 1000, own["unit"], own["transport"])
     asyncio.run(_serve(register_map, place))
     return 0
 
@@ -66,6 +74,7 @@ async def serving(register_map: RegisterMap, place: Place) -> AsyncIterator[int]
             place.port,
             latency_s=place.latency_s,
             unit=place.unit,
+            rtu=place.transport == RTU_OVER_TCP,
         )
     except OSError as error:
         raise EmdcError(
@@ -99,4 +108,6 @@ def _introduce(register_map: RegisterMap, place: Place, port: int) -> None:
     ]
     if place.unit is not None:
         flags.append(f"--panel_unit={place.unit}")
+    if place.transport != TRANSPORTS[0]:
+        flags.append(f"--panel_transport={place.transport}")
     say(f"try: emdc collect {' '.join(flags)}")

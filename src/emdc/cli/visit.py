@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from emdc.daemon import Plant, open_links, open_meters, utc_now
+from emdc.daemon import Plant, open_links, open_meters, search, utc_now
 from emdc.errors import StorageError
-from emdc.reading import MeterProfile, MeterReading
+from emdc.meters.meter import Meter
+from emdc.reading import Gap, MeterProfile, MeterReading
 from emdc.storage.database import Database
 from emdc.storage.recorder import Recorder
 
@@ -24,6 +25,8 @@ class Visit:
     reading: MeterReading
     held_by: str
     """What the process says of itself that has the meter's connection; empty when this one had."""
+    problem: str = ""
+    """Why it is not known what it holds."""
 
     @property
     def answered(self) -> bool:
@@ -35,16 +38,34 @@ async def read(plant: Plant) -> list[Visit]:
     """Every metric of every meter, all meters at once; in the order of the settings."""
     links = open_links(f"emdc collect, process {os.getpid()}")
     try:
-        meters = open_meters(plant, links)
-        readings = await asyncio.gather(
-            *(meter.read(frozenset(one.name for one in meter.profile.topics)) for meter in meters)
-        )
+        opened = open_meters(plant, links)
+        found, problems = await search(plant, links, opened, tell=_tell_nobody).once()
+        meters = [found.get(meter.name, meter) for meter in opened]
+        readings = await asyncio.gather(*map(_reading, meters))
         return [
-            Visit(meter.profile, reading, meter.link.dial.held_by)
+            Visit(
+                meter.profile,
+                reading,
+                meter.link.dial.held_by,
+                "" if meter.profile.topics else str(problems[meter.name]),
+            )
             for meter, reading in zip(meters, readings, strict=True)
         ]
     finally:
         links.close()
+
+
+async def _reading(meter: Meter) -> MeterReading:
+    """All that the meter has; nothing when that is not known."""
+    names = frozenset(topic.name for topic in meter.profile.topics)
+    if names:
+        return await meter.read(names)
+    now = utc_now()
+    return MeterReading(meter.name, now, now, (), (), {}, scheduled=False)
+
+
+async def _tell_nobody(_gaps: Sequence[Gap]) -> None:
+    return
 
 
 async def store(database: Database, visits: Sequence[Visit]) -> None:

@@ -20,7 +20,10 @@ from emdc.collector.latest import Latest
 from emdc.collector.schedule import from_us
 from emdc.collector.sinks import Sink
 from emdc.errors import BusyError, StorageError
-from emdc.meters.meter import Meter, Poll, want
+from emdc.meters import explain
+from emdc.meters.meter import Meter
+from emdc.meters.poll import Poll
+from emdc.meters.reads import Wanted, want
 from emdc.reading import Gap, GapReason, MeterReading
 
 log = logging.getLogger(__name__)
@@ -63,9 +66,7 @@ class Collector:
         self.meters = {meter.name: meter for meter in meters}
         self._sink = sink
         self._clock = clock
-        self._all = {
-            meter.name: want(topic.name for topic in meter.profile.topics) for meter in meters
-        }
+        self._all = {meter.name: _topics(meter) for meter in meters}
         self._polling: dict[str, datetime] = {}
         """Meters that are being read on schedule → the tick."""
         self._held: defaultdict[str, list[Gap]] = defaultdict(list)
@@ -78,6 +79,19 @@ class Collector:
         self._turn = asyncio.Lock()
         self._callers = 0
         self._reading: dict[tuple[str, str], asyncio.Task[MeterReading]] = {}
+
+    def taught(self, meter: str) -> tuple[list[str], list[str]]:
+        """Metrics that the meter refuses, and sentences about the reads that it did not answer."""
+        if meter not in self.meters:  # it has not said yet what it holds
+            return [], []
+        known, book = self.meters[meter].lessons, self.meters[meter].register_map
+        return explain.refused_names(known, book), explain.taught(known, book)
+
+    def join(self, meter: Meter) -> None:
+        """Read this meter too, from now on; instead of one of the same name if there is one."""
+        self.meters[meter.name] = meter
+        self._all[meter.name] = _topics(meter)
+        self.latest.join(meter.profile)
 
     # On schedule
 
@@ -98,6 +112,15 @@ class Collector:
             del self._polling[meter.name]
             raise
         return True
+
+    def look(self, meter: Meter, wanted: Wanted) -> None:
+        """Read these metrics once, beside the schedule; kept only when the meter answers."""
+
+        def take(reading: MeterReading) -> None:
+            if reading.answered:
+                self._hand_over(reading, gaps=())
+
+        meter.start(Poll(wanted, take, self._clock(), scheduled=False))
 
     def lose(self, gaps: Sequence[Gap]) -> None:
         """Record ticks that no reading will come for.
@@ -231,14 +254,19 @@ class Collector:
 
         def take(reading: MeterReading) -> None:
             readings.append(reading)
-            if len(readings) == len(self.meters) and not finished.done():
+            if len(readings) == len(meters) and not finished.done():
                 finished.set_result(None)
 
-        for meter in self.meters.values():
+        meters = list(self.meters.values())  # one may join meanwhile
+        for meter in meters:
             meter.start(Poll(self._all[meter.name], take, started, scheduled=False))
-        if self.meters:
+        if meters:
             await finished
         return readings, _report(started, self._clock(), readings)
+
+
+def _topics(meter: Meter) -> Wanted:
+    return want(topic.name for topic in meter.profile.topics)
 
 
 def _report(started: datetime, ended: datetime, readings: Sequence[MeterReading]) -> CycleReport:

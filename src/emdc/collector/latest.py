@@ -46,9 +46,12 @@ class MeterState:
         before = self.newest.get(reading.metrics)
         if before is not None and before.read_at > reading.read_at:
             return
-        for name in reading.gaps:
-            if (known := self.value(name)) is not None:
-                self.kept[name] = known
+        if before is not None and reading.gaps:
+            # Only what goes with `before` is to be kept: a dead meter had nothing before either.
+            for name, value in zip(before.metrics, before.values, strict=True):
+                known = self.value(name) if value is not None and name in reading.gaps else None
+                if known is not None:
+                    self.kept[name] = known
         self.newest[reading.metrics] = reading
         self.readings += 1
         self.gaps += len(reading.gaps)
@@ -87,6 +90,13 @@ class Latest:
 
     def __init__(self, profiles: Iterable[MeterProfile]) -> None:
         self.meters = {profile.name: MeterState(profile) for profile in profiles}
+        self.joined = 0
+        """Times that a meter has got another profile."""
+
+    def join(self, profile: MeterProfile) -> None:
+        """Let a meter that is known have this profile from now on."""
+        self.meters[profile.name].profile = profile
+        self.joined += 1
 
     async def write(self, readings: Sequence[MeterReading]) -> None:
         """Take readings; those of meters that are not configured are ignored."""

@@ -12,10 +12,14 @@ from datetime import datetime
 
 from emdc.collector.cycle import Collector, gap
 from emdc.collector.schedule import Missed, Schedule, from_us, to_us
-from emdc.meters.meter import Meter, want
+from emdc.meters.meter import Meter
+from emdc.meters.reads import want
 from emdc.reading import MeterProfile
 
 log = logging.getLogger(__name__)
+
+SELDOM_US = 60_000_000
+"""A metric with a longer interval is read behind the first tick too, beside its slots."""
 
 LONGEST_NAP_S = 5.0
 """The wall clock is looked at again at least this often while waiting for a tick."""
@@ -57,6 +61,17 @@ class Ticker:
         self._offset_us = 0
         self._last = to_us(begin) - 1
         self._wanted: dict[tuple[int, frozenset[int]], frozenset[str]] = {}
+
+    def replace(self, meter: Meter) -> None:
+        """Let this one be read instead of that of its name, which has the same topics."""
+        self._meters = [
+            (meter if one.name == meter.name else one, groups) for one, groups in self._meters
+        ]
+
+    def drop(self, name: str) -> None:
+        """Read the meter of this name no more."""
+        self._meters = [(one, groups) for one, groups in self._meters if one.name != name]
+        self._wanted.clear()
 
     async def run(self) -> None:
         """Tick until cancelled. Goes on after the last tick when it is started again."""
@@ -101,9 +116,18 @@ class Ticker:
                 meter, self._due_metrics(place, groups, due), moment, until
             )
         ]
+        if not self.ticks:
+            self._look(due)
         self.ticks += 1
         self.last_tick = moment
         self._collector.lose(lost)
+
+    def _look(self, due: frozenset[int]) -> None:
+        """Read what comes round seldom: its first slot may be an hour away."""
+        for meter, groups in self._meters:
+            later = [us for us in groups if us > SELDOM_US and us not in due]
+            if later:
+                self._collector.look(meter, want(name for us in later for name in groups[us]))
 
     def _due_metrics(
         self, place: int, groups: Mapping[int, frozenset[str]], due: frozenset[int]

@@ -7,13 +7,13 @@ they are put together. Called by the commands and by the entry points of other s
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
 
 from emdc.config.database import Database, url_password, url_type
-from emdc.config.hosts import is_loopback
+from emdc.config.hosts import is_device, is_loopback
 from emdc.config.meters import described_meters
 from emdc.config.secret import Secret
 from emdc.config.settle import settle
@@ -46,7 +46,7 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     name: str
     """Starts the meter's topics; unique."""
     host: str
-    """Without the port."""
+    """Without the port; or the path of a serial device."""
     map: str
     """Path of a workbook, or the name of a map."""
     port: int = 502
@@ -58,8 +58,11 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     connect_timeout: float = 3.0
     retries: int = 3
     retry_wait: float = 1.0
-    ct_ratio: float = 1.0
-    pt_ratio: float = 1.0
+    ct_ratio: float | Literal["meter"] = 1.0
+    pt_ratio: float | Literal["meter"] = 1.0
+    invert: str | None = None
+    """Metric names with commas between them, or the word for all powers."""
+    unverified: bool = False
     max_registers: int | None = None
     """None: what the map says; so is `max_gap`."""
     max_gap: int | None = None
@@ -67,6 +70,19 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     request_delay: float = 0.0
     backoff_max: float | None = None
     """None: twice the interval, at least 1 and at most 30; 30 without a schedule."""
+    pipeline: int = 1
+    ignore_transaction_id: bool = False
+    identity: str | None = None
+    transport: str = "tcp"
+    """Over a network; a serial device always speaks RTU."""
+    baudrate: int = 19200
+    parity: Literal["even", "odd", "none"] = "even"
+    stop_bits: int = 1
+
+    @property
+    def place(self) -> str:
+        """Where the meter is reached, for people."""
+        return self.host if is_device(self.host) else f"{self.host}:{self.port}"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

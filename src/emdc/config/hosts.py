@@ -1,4 +1,7 @@
-"""Host names and addresses of meters: which are one clear machine. Pure: nothing is resolved."""
+"""Host names and addresses of meters: which are one clear machine. Pure: nothing is resolved.
+
+The path of a serial device stands in the place of a host.
+"""
 
 import ipaddress
 import re
@@ -9,11 +12,18 @@ _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
+def is_device(host: str) -> bool:
+    """Whether the place of a host has the path of a serial device."""
+    return host.startswith("/")
+
+
 def split_host(text: str) -> tuple[str, int | None]:
-    """Host and port of `host`, `host:port`, `[v6]:port` or a bare IPv6 address.
+    """Host and port of `host`, `host:port`, `[v6]:port`, a bare IPv6 address or a device's path.
 
     Raises ValueError for a port outside 1-65535 and for what no host can be.
     """
+    if is_device(text):
+        return _check_device(text), None
     _refuse_spelling(text)
     host, port = text, ""
     if text.startswith("["):
@@ -28,6 +38,12 @@ def split_host(text: str) -> tuple[str, int | None]:
     if port and (not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535):
         raise ValueError(f"{text!r}, expected a port of 1-65535 after the host")
     return check_host(host), int(port) if port else None
+
+
+def _check_device(path: str) -> str:
+    if path.endswith("/") or not path.isprintable():
+        raise ValueError(f"{path!r}, expected a serial device such as /dev/ttyUSB0")
+    return path
 
 
 def check_host(host: str) -> str:

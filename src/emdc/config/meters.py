@@ -7,14 +7,18 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
-from emdc.config.hosts import split_host
+from emdc.config.hosts import is_device, split_host
 from emdc.config.sources import FromFile, Given, Notes
 from emdc.config.table import PANEL
+from emdc.config.transport import check_transport
 from emdc.config.values import Read
 
 MOST_METERS: Final = 10_000
 REQUIRED: Final = ("name", "host", "map")
-OF_CONNECTION: Final = ("connect_timeout", "connect_delay", "request_delay", "backoff_max")
+OF_CONNECTION: Final = (
+    *("connect_timeout", "connect_delay", "request_delay", "backoff_max", "pipeline", "transport"),
+    *("baudrate", "parity", "stop_bits", "ignore_transaction_id"),
+)
 """Settings of the one connection that all meters behind a host and port share."""
 
 
@@ -58,6 +62,7 @@ def _fields(
             )
     if "host" in fields:
         _split(fields, meter, notes)
+    check_transport(fields, meter, notes)
     if (unit := fields.get("unit", 1)) in {0, *range(248, 256)}:
         notes.warn(meter["meters.unit"].where, f"{unit} is reserved, most meters answer to 1-247")
     return fields
@@ -93,7 +98,8 @@ def _check_connections(places: list[str], meters: list[dict[str, Any]], notes: N
     """Meters behind one host and port share a connection, which cannot have two settings."""
     first: dict[tuple[str, int], tuple[str, dict[str, Any]]] = {}
     for place, fields in zip(places, meters, strict=True):
-        address = (str(fields.get("host", "")).lower(), fields.get("port", 502))
+        host = str(fields.get("host", ""))
+        address = (host if is_device(host) else host.lower(), fields.get("port", 502))
         before, settings = first.setdefault(address, (place.rpartition(": ")[2], fields))
         for name in OF_CONNECTION:
             if fields.get(name) != settings.get(name):

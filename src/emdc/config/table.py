@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 Kind: TypeAlias = Literal[
-    "text", "whole", "number", "switch", "secret", "path", "name", "host", "bind"
+    "text", "whole", "number", "ratio", "switch", "secret", "path", "name", "host", "bind"
 ]
 
 
@@ -48,12 +48,15 @@ class Setting:
     def type(self) -> type[str] | type[int] | type[float] | type[bool]:
         """The plain type of its value, for a command line."""
         plain: dict[str, type[int] | type[float] | type[bool]]
-        plain = {"whole": int, "number": float, "switch": bool}
+        plain = {"whole": int, "number": float, "ratio": float, "switch": bool}
         return plain.get(self.kind, str)
 
 
 DATABASE_TYPES: Final = ("sqlite", "mysql+mysqlconnector", "mysql+pymysql", "postgresql")
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+RTU_OVER_TCP: Final = "rtu-over-tcp"
+TRANSPORTS: Final = ("tcp", RTU_OVER_TCP)
+PARITIES: Final = ("even", "odd", "none")
 FORMATS: Final = ("auto", "text", "json")
 
 CONFIG: Final = Setting("", "config", "path", None, "File with these settings, in TOML")
@@ -115,13 +118,15 @@ SETTINGS: Final = (
             "Name of the meter, which starts its topics, such as UW/Mercer/nexus_meter",
             old="UWSOLAR_PANEL_TOPIC_PREFIX"),
     Setting("meters.host", "panel_host", "host", None,
-            "Address of the meter, host or host:port", old="UWSOLAR_PANEL_HOST"),
+            "Address of the meter, host or host:port, or its serial device such as /dev/ttyUSB0",
+            old="UWSOLAR_PANEL_HOST"),
     Setting("meters.port", "panel_port", "whole", 502,
             "Modbus TCP port of the meter", 1, 65535),
     Setting("meters.unit", "panel_unit", "whole", 1,
             "Modbus unit of the meter; behind a gateway each meter has its own", 0, 255),
     Setting("meters.map", "panel_metrics_workbook", "text", None,
-            "Register map: path of a spreadsheet, or name of a shipped or own map",
+            "Register map: path of a spreadsheet, or name of a shipped or own map; sunspec: what "
+            "the meter says of itself",
             old="UWSOLAR_PANEL_METRICS_WORKBOOK"),
     Setting("meters.worksheet", "panel_metrics_worksheet_name", "text", "Metrics",
             "Sheet of the register map", old="UWSOLAR_PANEL_METRICS_WORKSHEET_NAME"),
@@ -138,10 +143,17 @@ SETTINGS: Final = (
     Setting("meters.retry_wait", "panel_modbus_retry_wait_time", "number", 1.0,
             "Seconds before a failed request is sent again",
             0, 3600, old="UWSOLAR_PANEL_MODBUS_RETRY_WAIT_TIME"),
-    Setting("meters.ct_ratio", "panel_ct_ratio", "number", 1.0,
-            "Ratio of the current transformers, for maps that need it", 0.000001, 1000000),
-    Setting("meters.pt_ratio", "panel_pt_ratio", "number", 1.0,
-            "Ratio of the voltage transformers, for maps that need it", 0.000001, 1000000),
+    Setting("meters.ct_ratio", "panel_ct_ratio", "ratio", 1.0,
+            "Ratio of the current transformers, for maps that need it; meter reads it there",
+            0.000001, 1000000),
+    Setting("meters.pt_ratio", "panel_pt_ratio", "ratio", 1.0,
+            "Ratio of the voltage transformers, for maps that need it; meter reads it there",
+            0.000001, 1000000),
+    Setting("meters.invert", "panel_invert", "text", None,
+            "Metrics whose sign is turned, with commas between them; power means all powers and "
+            "power factors"),
+    Setting("meters.unverified", "panel_unverified", "switch", False,
+            "Read the metrics too that the map calls unverified"),
     Setting("meters.max_registers", "panel_max_registers", "whole", None,
             "Most registers that one request may ask for; by default what the map says", 1, 125),
     Setting("meters.max_gap", "panel_max_gap", "whole", None,
@@ -154,6 +166,22 @@ SETTINGS: Final = (
     Setting("meters.backoff_max", "panel_backoff_max", "number", None,
             "Most seconds between two attempts to reach a meter that does not answer; by default "
             "twice the interval, at least 1 and at most 30, and 30 without a schedule", 0.1, 3600),
+    Setting("meters.pipeline", "panel_pipeline", "whole", 1,
+            "Most requests that are sent to the meter before it has answered the first of them",
+            1, 16),
+    Setting("meters.ignore_transaction_id", "panel_ignore_transaction_id", "switch", False,
+            "Take answers under any transaction id, of a meter that does not send it back"),
+    Setting("meters.identity", "panel_identity", "text", None,
+            "What the metric that the map calls its identity must say, such as a serial number; "
+            "what another meter says is no value"),
+    Setting("meters.transport", "panel_transport", "text", "tcp",
+            "What a meter that is reached by its address speaks", choices=TRANSPORTS),
+    Setting("meters.baudrate", "panel_baudrate", "whole", 19200,
+            "Bits a second of the serial device", 300, 4000000),
+    Setting("meters.parity", "panel_parity", "text", "even",
+            "Parity bit of the serial device", choices=PARITIES),
+    Setting("meters.stop_bits", "panel_stop_bits", "whole", 1,
+            "Stop bits of the serial device", 1, 2),
 )
 # fmt: on
 

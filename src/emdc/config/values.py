@@ -23,6 +23,8 @@ _SWITCH: Final = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
+METER: Final = "meter"
+"""The word for a transformer ratio that is read from the meter."""
 LONGEST_NAME: Final = 255
 """Characters of a meter's name; a topic, which adds the metric's, has room for 512."""
 
@@ -38,6 +40,8 @@ def from_text(setting: Setting, text: str) -> Read:
         return check(setting, int(_matching(_WHOLE, text, "a whole number")))
     if setting.kind == "number":
         return check(setting, float(_matching(_NUMBER, text, "a number such as 2.5")))
+    if setting.kind == "ratio" and text.lower() != METER:
+        return check(setting, float(_matching(_NUMBER, text, f"a number such as 40, or {METER}")))
     if setting.kind == "switch":
         if text.lower() not in _SWITCH:
             raise ValueError(f"{shown(text)}, expected true or false")
@@ -72,6 +76,14 @@ def _number(setting: Setting, value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"{shown(value)}, expected a number{_unquote(value)}")
     return float(_within(setting, value))
+
+
+def _ratio(setting: Setting, value: object) -> float | str:
+    if isinstance(value, str):
+        if value.strip().lower() != METER:
+            raise ValueError(f"{shown(value)}, expected a number without quotes, or {METER!r}")
+        return METER
+    return _number(setting, value)
 
 
 def _unquote(value: object) -> str:
@@ -154,6 +166,7 @@ _CHECKS: Final[dict[str, Callable[[Setting, object], Read]]] = {
     "text": _text,
     "whole": _whole,
     "number": _number,
+    "ratio": _ratio,
     "switch": _switch,
     "secret": _secret,
     "path": _path,

@@ -19,6 +19,7 @@ _WHOLE_TEXT: Final = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 _NUMBER_TEXT: Final = re.compile(
     r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,4})?", re.ASCII
 )
+_FIELD_TEXT: Final = re.compile(r"([0-9]{1,2})(?:\s*-\s*([0-9]{1,2}))?", re.ASCII)
 _HEX_TEXT: Final = re.compile(r"0[xX][0-9A-Fa-f]{1,500}", re.ASCII)
 # Beyond this a spreadsheet's number is a double whose last digits are lost.
 EXACT: Final = 2**53
@@ -88,6 +89,30 @@ def pattern(cell: Cell, findings: Findings) -> int:
     if not isinstance(value, int) or value < 0:
         raise CellError(f"{value}, expected the raw pattern from 0 up; write long ones as text 0x…")
     return value
+
+
+def patterns(cell: Cell, findings: Findings) -> tuple[int | None, ...]:
+    """Raw register patterns with semicolons between them; None stands for the word `type`."""
+    if not isinstance(cell.value, str) or cell.trouble:
+        return (pattern(cell, findings),)
+    parts = [part.strip() for part in cell.value.split(";")]
+    return tuple(
+        None if part.casefold() == "type" else pattern(Cell(cell.place, part), findings)
+        for part in parts
+        if part
+    )
+
+
+def bit_field(cell: Cell, findings: Findings) -> tuple[int, int]:
+    """First and last bit of a field, counted from 0, the lowest: `3` or `0-3`."""
+    if not isinstance(cell.value, str) or cell.trouble:
+        bit = whole(cell, findings)
+        return bit, bit
+    found = _FIELD_TEXT.fullmatch(cell.value.strip())
+    if found is None:
+        raise CellError(f"{cell.value[:40]!r}, expected a bit such as 3 or several such as 0-3")
+    first = int(found[1])
+    return first, int(found[2] or first)
 
 
 def text(cell: Cell, _findings: Findings) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 import platformdirs
 
 from emdc.errors import RegisterMapError
-from emdc.meters import workbook
+from emdc.meters import sunspec, workbook
 from emdc.meters.register_map import RegisterMap
 
 SHIPPED: Final = "shipped"
@@ -42,34 +42,47 @@ def names(maps_dir: Path | None = None) -> list[tuple[str, str]]:
 
 
 def find(
-    name_or_path: str, *, maps_dir: Path | None = None, worksheet: str = workbook.WORKSHEET
+    name_or_path: str,
+    *,
+    maps_dir: Path | None = None,
+    worksheet: str = workbook.WORKSHEET,
+    unverified: bool = False,
 ) -> RegisterMap:
     """The map in an existing file, else the one of that name in `maps_dir`, else a shipped one.
 
+    `unverified`: with the metrics of its sheet Unverified.
     `.xlsx` may be left out of a name. The file names of the old collector mean the shipped maps
     when no such file exists. Raises RegisterMapError with what was tried and the nearest name.
     """
     path = _expanded(name_or_path)
     if _is_file(path):
-        return workbook.load(path, worksheet=worksheet)
+        return workbook.load(path, worksheet=worksheet, unverified=unverified)
     if len(path.parts) == 1 and path.name == name_or_path:
         name = _stem(name_or_path)
         for own in _own(maps_dir):
             if own.stem == name:
-                return workbook.load(own, worksheet=worksheet)
+                return workbook.load(own, worksheet=worksheet, unverified=unverified)
         if name in _shipped():
-            return _load_shipped(name, worksheet)
+            return _load_shipped(name, worksheet, unverified=unverified)
     old = _OLD_NAMES.get(path.name)
     if old is None:
         raise _unknown(name_or_path, maps_dir)
-    found = _load_shipped(old, worksheet)
+    found = _load_shipped(old, worksheet, unverified=unverified)
     notice = f"no file {name_or_path}: the shipped map {old} is used; name it {old} in the setting"
     return replace(found, warnings=(notice, *found.warnings))
 
 
-def _load_shipped(name: str, worksheet: str) -> RegisterMap:
+def shipped(name: str) -> bytes:
+    """The workbook of a shipped map, as it is. Raises RegisterMapError when there is none."""
+    plain = _stem(name)
+    if plain not in _shipped():
+        raise _unknown(name, None)
+    return (_folder() / f"{plain}{_SUFFIX}").read_bytes()
+
+
+def _load_shipped(name: str, worksheet: str, *, unverified: bool) -> RegisterMap:
     with resources.as_file(_folder() / f"{name}{_SUFFIX}") as path:
-        return workbook.load(path, worksheet=worksheet)
+        return workbook.load(path, worksheet=worksheet, unverified=unverified)
 
 
 def _folder() -> Traversable:
@@ -108,9 +121,21 @@ def _is_file(path: Path) -> bool:
 
 
 def _unknown(name_or_path: str, maps_dir: Path | None) -> RegisterMapError:
-    known = [name for name, _ in names(maps_dir)]
+    known = [*(name for name, _ in names(maps_dir)), sunspec.NAME]
     own = f", no such map in {maps_dir}" if maps_dir is not None else ""
-    near = difflib.get_close_matches(_stem(Path(name_or_path).name), known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    near = _nearest(_stem(Path(name_or_path).name.casefold()), known)
+    hint = f"; did you mean {near}?" if near else ""
     problem = f"no such file{own}, no shipped map; maps are {', '.join(known)}{hint}"
     return RegisterMapError(name_or_path or "an empty name", [("", problem)])
+
+
+def _nearest(wanted: str, known: list[str]) -> str | None:
+    """The name that holds `wanted`, such as the type of a meter, else the most similar one."""
+    plain = _letters(wanted)
+    within = [name for name in known if plain and plain in _letters(name)]
+    similar = difflib.get_close_matches(wanted, within or known, n=1, cutoff=0.0 if within else 0.4)
+    return next(iter(similar), None)
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))

@@ -1,7 +1,7 @@
 """One meter: run what is due as few batch reads, and return one MeterReading.
 
-A meter learns one thing while it runs: a batch that it refuses with exception 2 or 3 is split
-between two values from the next reading on, so that one bad register does not cost its neighbours.
+A meter that refuses a read is asked for its parts, and `learner` keeps what that teaches: the
+plans of a meter are those of its map and settings, but for what it has refused.
 """
 
 import asyncio
@@ -9,39 +9,28 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from emdc.errors import ConfigError, ExceptionResponseError, LinkError, MeterError
-from emdc.meters.plan import Batch, plan, split
-from emdc.meters.register_map import Metric, RegisterMap
-from emdc.meters.words import NO_RATIOS, BatchDecoder, BitDecoder, Ratios, compile_batch
-from emdc.modbus.exchange import Exchange
+from emdc.meters.identity import Identity
+from emdc.meters.invert import inverted
+from emdc.meters.learned import Lesson
+from emdc.meters.learner import Learner
+from emdc.meters.plan import Batch, Span, names_by_span
+from emdc.meters.poll import Poll
+from emdc.meters.profile import profile_of
+from emdc.meters.reads import Limits, Plan, Wanted, reads_of, reads_without, want
+from emdc.meters.register_map import RegisterMap
+from emdc.meters.words import NO_RATIOS, Ratios
+from emdc.modbus.exchange import Answer, Exchange
 from emdc.modbus.link import Link
-from emdc.modbus.pdu import Request, read_request
-from emdc.reading import GapReason, MeterProfile, MeterReading, Topic, Value
+from emdc.modbus.pdu import read_request
+from emdc.reading import GapReason, MeterReading, Value
 
 log = logging.getLogger(__name__)
 
 _FINAL: Final = frozenset({"daemon_stopped", "meter_held"})
 """Reasons that asking again within the same reading does not change."""
-
-Wanted: TypeAlias = frozenset[str]
-"""Names of the metrics of one reading; made by `want`."""
-
-
-def want(names: Iterable[str]) -> Wanted:
-    """The set of these names, one object for all equal ones.
-
-    A plan is looked up by it in every tick: the same object is found at once, an equal one only
-    after a comparison of all names.
-    """
-    return _same(frozenset(names))
-
-
-@lru_cache(maxsize=4096)
-def _same(names: Wanted) -> Wanted:
-    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,77 +47,10 @@ class MeterSettings:
     """Registers in one read; None: the map's."""
     max_gap: int | None = None
     """Unmapped registers that a read may cross; None: the map's."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """One batch, ready to be asked and decoded."""
-
-    batch: Batch
-    request: Request
-    decoder: BatchDecoder | BitDecoder
-    decode: Callable[[Any], tuple[list[Value], dict[str, GapReason]]]
-
-
-class Plan:
-    """The reads of one set of metrics, and the names in the order in which they are decoded.
-
-    Shared by all meters with the same map and settings: a thousand of them read with one.
-    """
-
-    __slots__ = ("metrics", "reads", "requests")
-
-    def __init__(self, batches: Iterable[Batch], unit: int, ratios: Ratios) -> None:
-        self.reads = [_read(batch, unit, ratios) for batch in batches]
-        self.requests = [read.request for read in self.reads]
-        self.metrics = tuple(name for read in self.reads for name in read.decoder.names)
-
-
-def _read(batch: Batch, unit: int, ratios: Ratios) -> _Read:
-    request = read_request(unit, batch.function_code, batch.address, batch.count)
-    decoder = compile_batch(batch, ratios)
-    return _Read(batch, request, decoder, decoder.decode)
-
-
-@lru_cache(maxsize=1024)
-def _plan(register_map: RegisterMap, names: Wanted, settings: "MeterSettings") -> Plan:
-    batches = plan(
-        (metric for metric in register_map.metrics if metric.name in names),
-        max_registers=settings.max_registers or register_map.max_registers,
-        max_gap=register_map.max_gap if settings.max_gap is None else settings.max_gap,
-    )
-    return Plan(batches, settings.unit, settings.ratios)
-
-
-class Poll(Exchange):
-    """One reading that is asked for: which metrics, for which slot, and who gets it."""
-
-    __slots__ = ("plan", "retries", "scheduled", "take", "tick", "until", "wanted")
-
-    requests: Sequence[Request]
-    plan: Plan
-
-    def __init__(
-        self,
-        wanted: Wanted,
-        take: Callable[[MeterReading], None],
-        tick: datetime,
-        *,
-        scheduled: bool,
-        until: float = float("inf"),
-    ) -> None:
-        # Not Exchange.__init__: a plant makes one of these for each meter and tick.
-        self.answers = []
-        self.failed = False
-        self.resent = -1
-        self.wanted = wanted
-        self.take = take
-        self.tick = tick
-        """UTC: the slot of a scheduled reading, the start of a manual one."""
-        self.scheduled = scheduled
-        self.until = until
-        """Loop time after which no retry starts."""
-        self.retries = 0
+    invert: tuple[str, ...] = ()
+    """Metrics whose sign is turned, or the word `power`; see `meters.invert`."""
+    identity: str = ""
+    """What the metric that the map names for it must say; empty: it is not asked."""
 
 
 class Meter:
@@ -146,17 +68,38 @@ class Meter:
         *,
         clock: Callable[[], datetime],
     ) -> None:
+        try:
+            register_map = inverted(register_map, settings.invert)
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from error
         self.name = name
         self.register_map = register_map
         self.link = link
         self.settings = settings
-        self.profile = _profile(name, register_map, settings)
+        self.profile = profile_of(
+            name, register_map, settings.ratios, settings.interval_s, settings.invert
+        )
+        self.learned: Callable[[], None] = lambda: None
+        """Called when the meter has taught something, or is believed again."""
+        self._learner = Learner(name, self._ask, clock, self._changed)
         self._plans: dict[Wanted, Plan] = {}
+        self._names = names_by_span(register_map)
         self._clock = clock
         try:
-            self._plan(want(metric.name for metric in register_map.metrics))
+            self._whole(want(metric.name for metric in register_map.metrics))
+            self._exchange = self._identity().exchange if settings.identity else link.exchange
         except ValueError as error:
             raise ConfigError(f"{name}: {error}") from error
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What the meter taught, and is not asked in vain since."""
+        return self._learner.lessons.all
+
+    def remember(self, lessons: Iterable[Lesson]) -> None:
+        """Begin with what the meter taught before."""
+        self._learner.lessons.learn(lessons)
+        self._plans.clear()
 
     def batches(self, wanted: Wanted) -> tuple[Batch, ...]:
         """The batch reads that `start` uses for these metrics now."""
@@ -171,7 +114,10 @@ class Meter:
         poll.requests = found.requests
         poll.timeout_s = self.settings.timeout_s
         poll.done = self._answered
-        self.link.exchange(poll)
+        if self._learner.suspect is None:
+            self._exchange(poll)
+        else:
+            self._learner.probe(poll, self._exchange)
 
     async def read(self, wanted: Wanted) -> MeterReading:
         """The metrics named in `wanted`, read now: a manual reading, whose slot is its start."""
@@ -184,22 +130,88 @@ class Meter:
         self.start(Poll(wanted, take, self._clock(), scheduled=False))
         return await future
 
+    def _identity(self) -> Identity:
+        metric = self.register_map.identity
+        if metric not in {known.name for known in self.register_map.metrics}:
+            raise ValueError(
+                "identity is given, and the map names no metric for it: sheet Meter, key identity"
+            )
+        plan = self._whole(want([metric]))
+        return Identity(self.name, self.link, plan, self.settings.identity)
+
     def _plan(self, wanted: Wanted) -> Plan:
         found = self._plans.get(wanted)
         if found is None:
-            found = self._plans[wanted] = _plan(self.register_map, wanted, self.settings)
+            found = self._plans[wanted] = self._taught(wanted)
+            self._learner.zeros.expect(read.batch for read in found.reads)
         return found
 
+    def _whole(self, wanted: Wanted) -> Plan:
+        """The plan for a meter that refuses nothing."""
+        return reads_of(
+            self.register_map,
+            wanted,
+            unit=self.settings.unit,
+            ratios=self.settings.ratios,
+            limits=self._limits(),
+        )
+
+    def _taught(self, wanted: Wanted) -> Plan:
+        whole, lessons = self._whole(wanted), self._learner.lessons
+        if not lessons.all:
+            return whole
+        return reads_without(whole, self._limits(), lessons.avoid, frozenset(lessons.refused))
+
+    def _limits(self) -> Limits:
+        own, model = self.settings, self.register_map
+        return Limits(
+            own.max_registers or model.max_registers,
+            model.max_gap if own.max_gap is None else own.max_gap,
+        )
+
+    def _changed(self) -> None:
+        self._plans.clear()
+        self.learned()
+
     def _answered(self, poll: Poll) -> None:
-        if poll.failed and self._retry(poll):
+        learner = self._learner
+        # Most meters answer everything, and most readings end here.
+        plain = not (
+            poll.failed or learner.zeros.unproven or learner.lessons.all or learner.suspect
+        )
+        if not plain and (self._safely(self._asks_parts, poll) or self._retry(poll)):
             return
         try:
             reading = self._reading(poll)
         except Exception:
             log.exception("decoding failed", extra={"meter": self.name})
-            poll.answers = [LinkError("internal_error")] * len(poll.requests)
+            poll.answers, poll.failed = [LinkError("internal_error")] * len(poll.requests), True
             reading = self._reading(poll)
+        if not plain:
+            self._safely(learner.learn, poll)
         poll.take(reading)
+        if learner.lessons.all and (poll.scheduled or self.settings.interval_s is None):
+            self._safely(learner.try_again, poll)
+
+    def _ask(
+        self, spans: Sequence[Span], within_s: float, done: Callable[[Exchange], None]
+    ) -> None:
+        requests = [
+            read_request(self.settings.unit, span.function_code, span.address, span.count)
+            for span in spans
+        ]
+        self._exchange(Exchange(requests, min(within_s, self.settings.timeout_s), done))
+
+    def _asks_parts(self, poll: Poll) -> bool:
+        return self._learner.ask_parts(poll, self._answered)
+
+    def _safely(self, learn: Callable[[Poll], Any], poll: Poll) -> Any:
+        """What `learn` gives; a fault in it costs no reading."""
+        try:
+            return learn(poll)
+        except Exception:
+            log.exception("learning failed", extra={"meter": self.name})
+            return None
 
     def _retry(self, poll: Poll) -> bool:
         """Ask again later for what the link could not bring, if that is still allowed."""
@@ -221,12 +233,13 @@ class Meter:
             self._answered(poll)
 
         requests = [poll.requests[place] for place in failed]
-        self.link.exchange(Exchange(requests, self.settings.timeout_s, merge))
+        self._exchange(Exchange(requests, self.settings.timeout_s, merge))
 
     def _reading(self, poll: Poll) -> MeterReading:
         values: list[Value] = []
-        gaps: dict[str, GapReason] = {}
-        for read, answer in zip(poll.plan.reads, poll.answers, strict=True):
+        plan = poll.plan
+        gaps: dict[str, GapReason] = {} if plan.of is None else self._not_asked(poll, plan.of)
+        for read, answer in zip(plan.reads, poll.answers, strict=True):
             if poll.failed and isinstance(answer, MeterError):
                 values += [None] * len(read.decoder.names)
                 gaps.update(dict.fromkeys(read.decoder.names, answer.reason))
@@ -235,37 +248,45 @@ class Meter:
             values += found
             if missing:
                 gaps.update(missing)
-        if poll.failed:
-            self._learn(poll)
+        if plan.finish is not None:
+            values = plan.finish(values, gaps)
+        metrics = plan.metrics
+        if plan.of is not None:
+            # Readings of one set of metrics have them in one order, whatever was learned.
+            known, metrics = dict(zip(metrics, values, strict=True)), plan.of.metrics
+            values = [known.get(name) for name in metrics]
+            gaps = {name: gaps[name] for name in metrics if name in gaps}
         return MeterReading(
             self.name,
             poll.tick,
             self._clock(),
-            poll.plan.metrics,
+            metrics,
             tuple(values),
             gaps,
             poll.scheduled,
         )
 
-    def _learn(self, poll: Poll) -> None:
+    def _not_asked(self, poll: Poll, whole: Plan) -> dict[str, GapReason]:
+        """Reasons of the metrics that the plan leaves out: the meter's refusal; when the meter gave
+        no answer at all, why not, so that nobody takes it for being there.
+        """
+        away = _away(poll.answers)
         refused = {
-            place
-            for place, answer in enumerate(poll.answers)
-            if isinstance(answer, ExceptionResponseError) and answer.code in (2, 3)
+            name: lesson.reason
+            for span, lesson in self._learner.lessons.refused.items()
+            for name in self._names.get(span, ())
         }
-        batches = [read.batch for read in poll.plan.reads]
-        parts = [
-            part
-            for place, batch in enumerate(batches)
-            for part in (split(batch) if place in refused else (batch,))
-        ]
-        # A later reading may have learned more than this one, which was started before it.
-        if len(parts) > len(batches) and self._plans.get(poll.wanted) is poll.plan:
-            self._plans[poll.wanted] = Plan(parts, self.settings.unit, self.settings.ratios)
-            log.warning(
-                "read refused, split from now on",
-                extra={"meter": self.name, "reads": len(parts), "before": len(batches)},
-            )
+        left_out = set(whole.names).difference(poll.plan.names)
+        # One that is believed again since this reading began was just not asked.
+        return {name: away or refused.get(name, "backoff_skipped") for name in left_out}
+
+
+def _away(answers: Sequence[Answer]) -> GapReason | None:
+    """Why the meter was not there; None when it gave an answer, be it a refusal."""
+    errors = [answer for answer in answers if isinstance(answer, MeterError)]
+    if len(errors) < len(answers) or any(isinstance(e, ExceptionResponseError) for e in errors):
+        return None
+    return errors[0].reason
 
 
 def _may_pass(answer: object) -> bool:
@@ -273,28 +294,3 @@ def _may_pass(answer: object) -> bool:
     if isinstance(answer, ExceptionResponseError):
         return answer.code in (5, 6)
     return isinstance(answer, LinkError) and answer.reason not in _FINAL
-
-
-def _topic(metric: Metric, ratios: Ratios) -> Topic:
-    return Topic(
-        metric.name,
-        unit=metric.unit,
-        kind=metric.kind,
-        digits=metric.digits(ratios.factor(metric)),
-        description=metric.description,
-        interval_s=metric.interval_s,
-    )
-
-
-def _profile(name: str, register_map: RegisterMap, settings: MeterSettings) -> MeterProfile:
-    return MeterProfile(
-        name,
-        tuple(_topic(metric, settings.ratios) for metric in register_map.metrics),
-        interval_s=settings.interval_s,
-        settings={
-            "map": register_map.name,
-            "map_hash": register_map.hash,
-            "ct_ratio": settings.ratios.ct,
-            "pt_ratio": settings.ratios.pt,
-        },
-    )

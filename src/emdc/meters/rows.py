@@ -5,22 +5,23 @@ Further columns are optional and go by header. A new column is one row in OPTION
 Metric. Used by `workbook`.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
 from emdc.meters import cells
 from emdc.meters.cells import Cell, CellError, nearest
 from emdc.meters.checks import metric_faults
 from emdc.meters.findings import Findings
-from emdc.meters.register_map import DataType, Metric
+from emdc.meters.register_map import Code, DataType, Metric, WordOrder
 
 Reader: TypeAlias = Callable[[Cell, Findings], Any]
 
 DATA_TYPES: Final = {kind.value.lower(): kind for kind in DataType}
-ORDERS: Final = {"big": "big", "little": "little", "abcd": "big", "cdab": "little"}
+ORDERS: Final[Mapping[str, WordOrder]] = {"big": "big", "little": "little"}
 KINDS: Final = {"gauge": "gauge", "counter": "counter", "text": "text"}
-CODES: Final = {"plain": "plain", "f8_pf": "f8_pf", "bcd": "bcd", "mod10k": "mod10k"}
+CODES: Final = {code: code for code in get_args(Code)}
 RATIOS: Final = {"ct": "ct", "pt": "pt", "ct*pt": "ct*pt", "pt*ct": "ct*pt"}
 
 
@@ -29,6 +30,28 @@ def _words(allowed: Mapping[str, Any]) -> Reader:
         return cells.word(cell, allowed, findings)
 
     return read
+
+
+_LETTERS: Final[Mapping[str, tuple[WordOrder, str]]] = {
+    "abcd": ("big", "big"),
+    "cdab": ("little", "big"),
+    "badc": ("big", "little"),
+    "dcba": ("little", "little"),
+}
+"""The four bytes of a number, highest first, in the order in which they come."""
+
+
+def _word_order(cell: Cell, findings: Findings) -> WordOrder:
+    letters = "".join(str(cell.value).casefold().split())
+    if letters not in _LETTERS:
+        return cells.word(cell, ORDERS, findings)
+    words, octets = _LETTERS[letters]
+    if octets != "big":
+        raise CellError(
+            f"{letters.upper()}, expected big or little: write {words} here and "
+            f"{octets} in a column Byte Order"
+        )
+    return words
 
 
 def _scale(cell: Cell, findings: Findings) -> float | int:
@@ -65,15 +88,19 @@ REQUIRED: Final = (
 OPTIONAL: Final = (
     Column("unit", "Unit", cells.text),
     Column("function_code", "Function Code", partial(_between, 1, 4, cells.whole)),
-    Column("word_order", "Word Order", _words(ORDERS)),
+    Column("word_order", "Word Order", _word_order),
+    Column("byte_order", "Byte Order", _words(ORDERS)),
+    Column("bits", "Bits", cells.bit_field),
     Column("offset", "Offset", cells.number),
-    Column("invalid", "Invalid", cells.pattern),
+    Column("invalid", "Invalid", cells.patterns),
     Column("minimum", "Minimum", cells.number),
     Column("maximum", "Maximum", cells.number),
     Column("interval_s", "Interval (s)", partial(_between, 1, 86_400, cells.number)),
     Column("kind", "Kind", _words(KINDS)),
     Column("code", "Code", _words(CODES)),
+    Column("scale_register", "Scale Register", cells.text),
     Column("ratio", "Ratio", _words(RATIOS)),
+    Column("group", "Group", cells.text),
     Column("certainty", "Certainty", cells.text),
 )
 
@@ -136,7 +163,15 @@ def _values(known: Mapping[str, Cell], findings: Findings) -> dict[str, Any]:
             findings.fault(cell.place, str(fault))
     if is_text:
         values.setdefault("kind", "text")
+    if "invalid" in values and "data_type" in values:
+        values["invalid"] = _patterns(values["data_type"], values["invalid"])
     return values
+
+
+def _patterns(data_type: DataType, found: Sequence[int | None]) -> tuple[int, ...]:
+    """The patterns of a cell, with those of the type in place of its None."""
+    lists = [data_type.no_value if one is None else (one,) for one in found]
+    return tuple(dict.fromkeys(itertools.chain(*lists)))
 
 
 def _check_header(header: Sequence[Cell], findings: Findings) -> None:

@@ -29,8 +29,16 @@ READERS: Final[dict[str, Callable[[Cell, Findings], Any]]] = {
     "vendor": cells.text,
     "max_gap": _whole(0, MAX_REGISTERS - 2),
     "max_registers": _whole(1, MAX_REGISTERS),
-    # 0 says that addresses from 40001 up are meant as they stand, as in SunSpec meters.
-    "address_base": _whole(0, 0),
+    # What addresses count from: 1 as in many manuals, or 0 as on the wire. Said, 0 means too that
+    # those from 40001 up are meant as they stand, as in SunSpec meters.
+    "address_base": _whole(0, 1),
+    # NAME or NAME/NAME of metrics that hold it, for meters that are set to read it.
+    "ct_ratio": cells.text,
+    "pt_ratio": cells.text,
+    # NAME of the metric that tells one meter of the model from another.
+    "identity": cells.text,
+    "units": cells.text,
+    "function_codes": cells.text,
     "notes": cells.text,
     "sources": cells.text,
     "certainty": cells.text,

@@ -1,108 +1,72 @@
-"""Registers of one batch ↔ values: types, word order, scale and special codes.
+"""Registers of one batch ↔ values: types, word and byte order, scale and special codes.
 
 Everything that does not change is computed when the batch is compiled: one `struct.Struct` for all
-values with the high word first, with pad bytes over the holes, and one for those with the low word
-first, which reads the registers of the whole batch in reverse. A value is then touched only if it
-has a scale, a special code or limits. Pure.
+values of one order, with pad bytes over the holes; orders other than the usual one first turn the
+data of the whole batch round. A value is then touched only if it has a scale, a special code or
+limits. What depends on other registers is left as a raw number: see `companions`. Pure.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
+from emdc.meters.codes import Raw, codec_of, layout, text
+from emdc.meters.orders import ARRANGE, Data, Order, order_of
 from emdc.meters.plan import Batch
-from emdc.meters.register_map import Code, DataType, Metric
+from emdc.meters.register_map import DataType, Metric
 from emdc.reading import GapReason, Value
 
-Raw: TypeAlias = int | float | bytes
 _Convert: TypeAlias = Callable[[Raw], tuple[Value, GapReason | None]]
 
-_FORMATS: Final[Mapping[DataType, str]] = {
-    DataType.UINT8: "Bx",
-    DataType.INT8: "bx",
-    DataType.UINT16: "H",
-    DataType.INT16: "h",
-    DataType.UINT32: "I",
-    DataType.INT32: "i",
-    DataType.UINT64: "Q",
-    DataType.INT64: "q",
-    DataType.FLOAT32: "f",
-    DataType.FLOAT64: "d",
-}
-
-
-def _f8_power_factor(raw: Raw) -> int | None:
-    """Magnitude of a Nexus power factor in thousandths, from four bands of 1000.
-
-    The magnitude rises in the first and third band and falls in the others; sign and quadrant are
-    not known from it and belong to W and VAR. None beyond the bands.
-    Source: register facts of the Nexus 1252/1262/1272, format F8.
-    """
-    assert isinstance(raw, int)
-    band, rest = divmod(raw, 1000)
-    if not 0 <= band <= 3:
-        return None
-    return 1000 - rest if band in (1, 3) else rest
-
-
-def _packed_decimal(raw: Raw) -> int | None:
-    """Decimal digits of four bits each, high digit first; None when one is no digit."""
-    assert isinstance(raw, bytes)
-    text = raw.hex()
-    return int(text) if text.isdecimal() else None
-
-
-def _modulo_10000(raw: Raw) -> int | None:
-    """Registers that hold four decimal digits each, high register first."""
-    assert isinstance(raw, bytes)
-    value = 0
-    for index in range(0, len(raw), 2):
-        word = raw[index] << 8 | raw[index + 1]
-        if word > 9999:
-            return None
-        value = value * 10000 + word
-    return value
-
-
-def _text(raw: Raw) -> str:
-    """ASCII up to the first NUL, without blanks around it."""
-    assert isinstance(raw, bytes)
-    return raw.split(b"\0", 1)[0].decode("ascii", "replace").strip()
-
-
-CODECS: Final[Mapping[Code, Callable[[Raw], float | int | None]]] = {
-    "f8_pf": _f8_power_factor,
-    "bcd": _packed_decimal,
-    "mod10k": _modulo_10000,
-}
-"""Special codes: from the raw value to the number that is then scaled; None when it is none."""
-
-_RAW_BYTES: Final = frozenset({"bcd", "mod10k"})
+RatioSetting: TypeAlias = float | Literal["meter"]
+"""A number, or the word for one that the meter itself is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ratios:
     """Current and potential transformer ratios of one installation, primary over secondary."""
 
-    ct: float = 1
-    pt: float = 1
+    ct: RatioSetting = 1
+    pt: RatioSetting = 1
 
-    def factor(self, metric: Metric) -> float | int:
-        """What a value of `metric` is multiplied with; an int when it is whole."""
-        factor = (self.ct if "ct" in metric.ratio else 1) * (self.pt if "pt" in metric.ratio else 1)
+    def of(self, metric: Metric) -> list[tuple[Literal["ct", "pt"], RatioSetting]]:
+        """The ratios that a value of `metric` is multiplied with, by name."""
+        both: tuple[tuple[Literal["ct", "pt"], RatioSetting], ...]
+        both = (("ct", self.ct), ("pt", self.pt))
+        return [(name, ratio) for name, ratio in both if name in metric.ratio]
+
+    def factor(self, metric: Metric) -> float | int | None:
+        """What a value of `metric` is multiplied with; an int when it is whole.
+
+        None when only the meter knows it.
+        """
+        factor = 1.0
+        for _, ratio in self.of(metric):
+            if ratio == "meter":
+                return None
+            factor *= ratio
         return int(factor) if factor == int(factor) else factor
 
+    def leave(self, metric: Metric) -> bool:
+        """Whether the scale of `metric` is not known before the meter has answered."""
+        return bool(metric.scale_register) or self.factor(metric) is None
+
+
+_HUGE: Final = 1e200
+"""With a larger scale a whole number may become infinite."""
 
 NO_RATIOS: Final = Ratios()
 
 
 class _Layer(NamedTuple):
-    """Values of one batch that do not overlap and share a word order."""
+    """Values of one batch that do not overlap and share their orders."""
 
-    little: bool
-    unpack: Callable[[bytes | bytearray], tuple[Raw, ...]]
+    arrange: Callable[[Data], bytes] | None
+    """Turns the data of the whole batch round; None: they are right as they came."""
+    unpack: Callable[[Data], tuple[Raw, ...]]
 
 
 class BatchDecoder:
@@ -116,31 +80,45 @@ class BatchDecoder:
         metrics = [metric for _, members in layers for metric in members]
         self.names = tuple(metric.name for metric in metrics)
         self._layers = [
-            _Layer(little, _struct(batch, members, little=little).unpack)
-            for little, members in layers
+            _Layer(ARRANGE[order], _struct(batch, members, order).unpack)
+            for order, members in layers
         ]
         self._scales: list[tuple[int, float | int]] = []
+        self._patterns: list[tuple[int, frozenset[Raw], float | int]] = []
         self._conversions: list[tuple[int, _Convert]] = []
         for index, metric in enumerate(metrics):
-            if _needs_conversion(metric):
+            factor = 1 if ratios.leave(metric) else metric.scale * (ratios.factor(metric) or 1)
+            if _needs_conversion(metric, ratios):
                 self._conversions.append((index, _conversion(metric, ratios)))
-            elif (factor := metric.scale * ratios.factor(metric)) != 1:
+            elif metric.invalid:
+                self._patterns.append((index, _patterns(metric), factor))
+            elif factor != 1:
                 self._scales.append((index, factor))
         self._floats = _runs(
-            metric.data_type.is_float and not _needs_conversion(metric) for metric in metrics
+            metric.data_type.is_float and not _needs_conversion(metric, ratios)
+            for metric in metrics
         )
+        if self._floats and not self._conversions and not self._patterns:
+            self._floats = [slice(len(metrics))]  # all are numbers: one look at them, not many
 
-    def decode(self, data: bytes | bytearray) -> tuple[list[Value], dict[str, GapReason]]:
+    def decode(self, data: Data) -> tuple[list[Value], dict[str, GapReason]]:
         """Values in the order of `names`, in the metrics' units; and a reason for each None.
 
-        `data` are the data bytes of the answer, two for each register of the batch.
+        `data` are the data bytes of the answer, two for each register of the batch. A value whose
+        scale other registers hold is the raw number.
         """
         values: list[Value] = []
-        for little, unpack in self._layers:
-            values += unpack(reversed_words(data) if little else data)  # type: ignore[arg-type]
+        for arrange, unpack in self._layers:
+            values += unpack(arrange(data) if arrange else data)  # type: ignore[arg-type]
         for index, factor in self._scales:
             values[index] *= factor  # type: ignore[operator]
         gaps: dict[str, GapReason] = {}
+        for index, patterns, factor in self._patterns:
+            if values[index] in patterns:
+                values[index] = None
+                gaps[self.names[index]] = "not_available"
+            elif factor != 1:
+                values[index] *= factor  # type: ignore[operator]
         for index, convert in self._conversions:
             values[index], reason = convert(values[index])  # type: ignore[arg-type]
             if reason is not None:
@@ -154,7 +132,7 @@ class BatchDecoder:
     def _drop_not_finite(
         self, values: list[Value], gaps: dict[str, GapReason], floats: slice
     ) -> None:
-        for index in range(floats.start, floats.stop):
+        for index in range(*floats.indices(len(values))):
             if not math.isfinite(values[index]):  # type: ignore[arg-type]
                 gaps[self.names[index]] = "not_available"
                 values[index] = None
@@ -167,7 +145,7 @@ class BitDecoder:
         self.names = tuple(metric.name for metric in batch.metrics)
         self._places = [divmod(metric.address - batch.address, 8) for metric in batch.metrics]
 
-    def decode(self, data: bytes | bytearray) -> tuple[list[Value], dict[str, GapReason]]:
+    def decode(self, data: Data) -> tuple[list[Value], dict[str, GapReason]]:
         """Values in the order of `names`; the first bit is the lowest of the first byte."""
         return [data[byte] >> bit & 1 for byte, bit in self._places], {}
 
@@ -175,14 +153,6 @@ class BitDecoder:
 def compile_batch(batch: Batch, ratios: Ratios) -> BatchDecoder | BitDecoder:
     """The decoder of one batch."""
     return BitDecoder(batch) if batch.function_code in (1, 2) else BatchDecoder(batch, ratios)
-
-
-def reversed_words(data: bytes | bytearray) -> bytes:
-    """The registers in reverse order, the bytes of each as they were.
-
-    A value with the low word first has its high word first in the result.
-    """
-    return memoryview(bytes(data)).cast("H")[::-1].tobytes()
 
 
 def _runs(flags: Iterable[bool]) -> list[slice]:
@@ -196,65 +166,57 @@ def _runs(flags: Iterable[bool]) -> list[slice]:
     return runs
 
 
-def _layers(metrics: Sequence[Metric]) -> list[tuple[bool, list[Metric]]]:
-    """(low word first, metrics that do not overlap) until every metric is in one."""
-    layers: list[tuple[bool, list[Metric]]] = []
+def _layers(metrics: Sequence[Metric]) -> list[tuple[Order, list[Metric]]]:
+    """(order, metrics that do not overlap) until every metric is in one."""
+    layers: list[tuple[Order, list[Metric]]] = []
     for metric in metrics:
-        little = _reads_reversed(metric)
-        for layer_little, members in layers:
+        order = order_of(metric)
+        for layer_order, members in layers:
             last = members[-1]
-            if layer_little is little and metric.address >= last.address + last.size:
+            if layer_order == order and metric.address >= last.address + last.size:
                 members.append(metric)
                 break
         else:
-            layers.append((little, [metric]))
-    return [(little, members[::-1] if little else members) for little, members in layers]
+            layers.append((order, [metric]))
+    return [
+        (order, members[::-1] if order.low_word_first else members) for order, members in layers
+    ]
 
 
-def _reads_reversed(metric: Metric) -> bool:
-    return metric.word_order == "little" and metric.size > 1 and metric.data_type != "STRING"
-
-
-def _struct(batch: Batch, members: Sequence[Metric], *, little: bool) -> Struct:
+def _struct(batch: Batch, members: Sequence[Metric], order: Order) -> Struct:
     form, position = ">", 0
     for metric in members:
         start = metric.address - batch.address
-        if little:
+        if order.low_word_first:
             start = batch.count - start - metric.size
-        form += f"{2 * (start - position)}x" + _format(metric)
+        form += f"{2 * (start - position)}x" + layout(metric)
         position = start + metric.size
     return Struct(form + f"{2 * (batch.count - position)}x")
 
 
-def _format(metric: Metric) -> str:
-    if metric.data_type is DataType.STRING or metric.code in _RAW_BYTES:
-        return f"{2 * metric.size}s"
-    return _FORMATS[metric.data_type]
-
-
-def _needs_conversion(metric: Metric) -> bool:
+def _needs_conversion(metric: Metric, ratios: Ratios) -> bool:
     return (
         metric.code != "plain"
         or metric.data_type is DataType.STRING
+        or metric.bits is not None
         or bool(metric.offset)
-        or metric.invalid is not None
+        or (metric.data_type.is_float and bool(metric.invalid))
         or metric.minimum is not None
         or metric.maximum is not None
+        or abs(metric.scale) > _HUGE
+        or (metric.data_type.is_float and ratios.leave(metric))
     )
 
 
 def _conversion(metric: Metric, ratios: Ratios) -> _Convert:
+    invalid = _patterns(metric)
     if metric.data_type is DataType.STRING:
-        return lambda raw: (_text(raw), None)
-    ratio = ratios.factor(metric)
-    factor, offset = metric.scale * ratio, metric.offset
-    codec = CODECS.get(metric.code)
-    invalid = _invalid(metric)
-    low = -math.inf if metric.minimum is None else metric.minimum * ratio
-    high = math.inf if metric.maximum is None else metric.maximum * ratio
+        return lambda raw: (None, "not_available") if raw in invalid else (text(raw), None)
+    codec = codec_of(metric)
+    scaled = unscaled if ratios.leave(metric) else scaling(metric, ratios.factor(metric) or 1)
 
     def convert(raw: Raw) -> tuple[Value, GapReason | None]:
-        if raw == invalid:
+        if raw in invalid:
             return None, "not_available"
         number = raw if codec is None else codec(raw)
         if number is None:
@@ -262,16 +224,38 @@ def _conversion(metric: Metric, ratios: Ratios) -> _Convert:
         assert isinstance(number, int | float)
         if not math.isfinite(number):
             return None, "not_available"
-        value = number * factor + offset
-        return (value, None) if low <= value <= high else (None, "out_of_range")
+        return scaled(number)
 
     return convert
 
 
-def _invalid(metric: Metric) -> Raw | None:
-    """The map's Invalid pattern as `struct` gives it for this metric."""
-    if metric.invalid is None:
-        return None
-    raw = metric.invalid.to_bytes(2 * metric.size, "big")
-    found: Raw = Struct(">" + _format(metric)).unpack(raw)[0]
-    return found
+def unscaled(number: float | int) -> tuple[Value, GapReason | None]:
+    """The raw number as it is."""
+    return number, None
+
+
+def scaling(
+    metric: Metric, ratio: float | int
+) -> Callable[[float | int], tuple[Value, GapReason | None]]:
+    """From a raw number to the value, or why it is none: scale, ratio, offset and limits."""
+    factor, offset = metric.scale * ratio, metric.offset
+    low, high = limits(metric, ratio)
+
+    def scaled(number: float | int) -> tuple[Value, GapReason | None]:
+        value = number * factor + offset
+        return (value, None) if low <= value <= high else (None, "out_of_range")
+
+    return scaled
+
+
+def limits(metric: Metric, ratio: float | int) -> tuple[float, float]:
+    """Smallest and largest value that is one; they are finite."""
+    low = -sys.float_info.max if metric.minimum is None else metric.minimum * ratio
+    high = sys.float_info.max if metric.maximum is None else metric.maximum * ratio
+    return low, high
+
+
+def _patterns(metric: Metric) -> frozenset[Raw]:
+    """The map's patterns for "no value", as `struct` gives them for this metric."""
+    unpack = Struct(">" + layout(metric)).unpack
+    return frozenset(unpack(raw.to_bytes(2 * metric.size, "big"))[0] for raw in metric.invalid)

@@ -9,20 +9,25 @@ import hashlib
 import io
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import openpyxl
 from openpyxl.workbook import Workbook
 from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 from emdc.errors import RegisterMapError
-from emdc.meters import archive, checks, rows, settings, sheet
+from emdc.meters import archive, rows, settings, sheet
 from emdc.meters.cells import Cell, nearest
 from emdc.meters.findings import Findings
-from emdc.meters.register_map import MAX_REGISTERS, RegisterMap
+from emdc.meters.register_map import MAX_REGISTERS, Metric, RegisterMap
+from emdc.meters.sheet_checks import check_sheet
 
 WORKSHEET: Final = "Metrics"
+UNVERIFIED: Final = "Unverified"
+"""Sheet of further metrics, which nothing verifies: read only when asked for."""
+NONE_UNVERIFIED: Final = f"no worksheet {UNVERIFIED!r}, so there is nothing unverified to read"
 
 _UNSOLVED: Final = (
     "formula without a stored result: open the workbook in a spreadsheet program and save it, "
@@ -33,38 +38,74 @@ _NO_METRICS: Final = frozenset({settings.SHEET.casefold(), "sources"})
 _OUTSIDE_PARTS: Final = ("xl/externallinks/", "xl/connections", "xl/querytables/")
 
 
-def load(path: Path, *, worksheet: str = WORKSHEET) -> RegisterMap:
+class _Content(NamedTuple):
+    """What a workbook holds."""
+
+    rows: list[rows.Row]
+    unverified: list[rows.Row]
+    settings: dict[str, Any]
+
+
+def load(path: Path, *, worksheet: str = WORKSHEET, unverified: bool = False) -> RegisterMap:
     """The register map in a workbook, named after the file.
 
-    Raises RegisterMapError with all faults, 50 at most and then how many more.
+    `unverified`: with the metrics of the sheet Unverified. Raises RegisterMapError with all faults,
+    50 at most and then how many more.
     """
-    return parse(archive.read(path), book=str(path), name=path.stem, worksheet=worksheet)
+    data = archive.read(path)
+    sheets = (worksheet, UNVERIFIED) if unverified else (worksheet,)
+    return parse(data, book=str(path), name=path.stem, sheets=sheets)
 
 
-def parse(data: bytes, *, book: str, name: str, worksheet: str = WORKSHEET) -> RegisterMap:
-    """The register map in the bytes of a workbook; `book` is what errors call it."""
+def parse(
+    data: bytes, *, book: str, name: str, sheets: Sequence[str] = (WORKSHEET,)
+) -> RegisterMap:
+    """The register map in the bytes of a workbook; `book` is what errors call it.
+
+    `sheets`: that of the metrics, and that of unverified ones where they are wanted too.
+    """
     findings = Findings(book)
     parts = archive.check(data, book)
     if any(part.lower().startswith(_OUTSIDE_PARTS) for part in parts):
         findings.warn("", "links to other files and connections are ignored")
-    found, values = _understand(data, worksheet, findings)
-    _check_sheet(found, values, findings)
+    content = _understand(data, sheets, findings)
+    found, values = [*content.rows, *content.unverified], content.settings
+    check_sheet(found, values, findings)
     findings.raise_faults()
     return RegisterMap(
         name=name,
-        metrics=tuple(row.metric for row in found if row.metric is not None),
+        metrics=tuple(_counted_from_0(found, values.get("address_base", 0))),
         model=values.get("model", ""),
         vendor=values.get("vendor", ""),
         max_gap=values.get("max_gap", 0),
         max_registers=values.get("max_registers", MAX_REGISTERS),
+        ct_ratio=values.get("ct_ratio", ""),
+        pt_ratio=values.get("pt_ratio", ""),
+        identity=values.get("identity", ""),
+        notes=values.get("notes", ""),
+        unverified=frozenset(row.metric.name for row in content.unverified if row.metric),
         hash=hashlib.sha256(data).hexdigest(),
         warnings=findings.warnings,
+        address_base=values.get("address_base"),
+        places=_places(found),
     )
 
 
-def _understand(
-    data: bytes, worksheet: str, findings: Findings
-) -> tuple[list[rows.Row], dict[str, Any]]:
+def _counted_from_0(found: Sequence[rows.Row], base: int) -> Iterator[Metric]:
+    metrics = (row.metric for row in found if row.metric is not None)
+    return (replace(one, address=one.address - base) if base else one for one in metrics)
+
+
+def _places(found: Sequence[rows.Row]) -> dict[tuple[str, str], str]:
+    return {
+        (row.metric.name, field): cell.place
+        for row in found
+        if row.metric is not None
+        for field, cell in row.cells.items()
+    }
+
+
+def _understand(data: bytes, sheets: Sequence[str], findings: Findings) -> _Content:
     try:
         with warnings.catch_warnings():
             # The library warns of drawings and styles that it drops; a map has no use for them.
@@ -73,7 +114,7 @@ def _understand(
                 io.BytesIO(data), read_only=True, data_only=True, keep_links=False
             )
             try:
-                return _metrics(book, worksheet, findings), _settings(book, worksheet, findings)
+                return _content(book, sheets, findings)
             finally:
                 book.close()
     except RegisterMapError:
@@ -85,8 +126,20 @@ def _understand(
         raise findings.error() from error
 
 
-def _metrics(book: Workbook, worksheet: str, findings: Findings) -> list[rows.Row]:
-    title = _title(book, worksheet, findings)
+def _content(book: Workbook, sheets: Sequence[str], findings: Findings) -> _Content:
+    worksheet, *more = sheets
+    found = _metrics(book, _title(book, worksheet, findings), findings)
+    unverified: list[rows.Row] = []
+    for wanted in more:
+        titles = [title for title in book.sheetnames if _alike(title) == _alike(wanted)]
+        if not titles:
+            findings.warn("", NONE_UNVERIFIED)
+        elif _alike(wanted) != _alike(worksheet):
+            unverified += _metrics(book, titles[0], findings)
+    return _Content(found, unverified, _settings(book, worksheet, findings))
+
+
+def _metrics(book: Workbook, title: str, findings: Findings) -> list[rows.Row]:
     width = len(rows.REQUIRED)
     lines = _lines(book[title], width, findings)
     first = next(lines, None)
@@ -185,59 +238,3 @@ def _cell(place: str, cell: Any) -> Cell:
     if cell.data_type == "e":
         return Cell(place, cell.value, f"{cell.value} is an error, expected a value")
     return Cell(place, cell.value)
-
-
-def _check_sheet(found: list[rows.Row], values: dict[str, Any], findings: Findings) -> None:
-    _check_names(found, findings)
-    _check_numbering(found, values, findings)
-    _check_sharing(found, findings)
-    limit = values.get("max_registers", MAX_REGISTERS)
-    for row in found:
-        if row.metric is not None and limit < row.metric.size <= MAX_REGISTERS:
-            findings.fault(
-                row.cells["size"].place, f"size {row.metric.size}, above max_registers {limit}"
-            )
-
-
-def _check_sharing(found: list[rows.Row], findings: Findings) -> None:
-    metrics = [row.metric for row in found if row.metric is not None]
-    place = {row.metric.name: row.cells["address"].place for row in found if row.metric}
-    for first, second in checks.shared_registers(metrics):
-        findings.warn(
-            place[second.name],
-            f"{second.name} lies on registers of {first.name} ({place[first.name]})",
-        )
-
-
-def _check_names(found: list[rows.Row], findings: Findings) -> None:
-    seen: dict[str, Cell] = {}
-    for row in found:
-        cell = row.cells["name"]
-        if not isinstance(cell.value, str):
-            continue
-        first = seen.setdefault(checks.folded(cell.value.strip()), cell)
-        if first is not cell:
-            findings.fault(
-                cell.place,
-                f"metric {cell.value.strip()!r} is also in {first.place}: rename one "
-                "(upper and lower case do not tell names apart)",
-            )
-
-
-def _check_numbering(found: list[rows.Row], values: dict[str, Any], findings: Findings) -> None:
-    metrics = [(row, row.metric) for row in found if row.metric is not None]
-    odd = [row for row, metric in metrics if checks.looks_one_based(metric.address)]
-    if not odd or "address_base" in values:
-        return
-    place = odd[0].cells["address"].place
-    if len(odd) == len(metrics):
-        findings.fault(
-            place,
-            "every address lies from 40001 to 49999, like register numbers in manuals, expected "
-            "addresses from 0 as sent on the wire: subtract 40001, or, if they are meant so, "
-            "write address_base 0 in the sheet Meter",
-        )
-    else:
-        findings.warn(
-            place, f"{len(odd)} addresses look like register numbers (40001 is the first)"
-        )

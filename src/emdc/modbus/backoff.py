@@ -5,8 +5,9 @@ because behind a gateway the others do.
 """
 
 from collections.abc import Callable
+from typing import TypeGuard
 
-from emdc.errors import LinkError, MeterError
+from emdc.errors import ExceptionResponseError, LinkError, MeterError, ProtocolError
 
 HELD_RETRY_S = 0.5
 
@@ -42,6 +43,11 @@ class Backoff:
             pause = min(self._first_s * 2.0 ** min(self.failures - 2, 16), self._most_s)
             self.retry_at = now + pause * (1 - self._jitter() / 2)
 
+    def hold(self, error: MeterError, until: float) -> None:
+        """Try nothing before loop time `until`, whatever failures there were."""
+        self._error = error
+        self.retry_at = max(self.retry_at, until)
+
     def refusal(self, now: float) -> MeterError | None:
         """What a request gets that comes too early; None when it may be tried."""
         if now < self.retry_at:
@@ -52,7 +58,7 @@ class Backoff:
 class Backoffs:
     """The backing off of one connection and of each unit behind it."""
 
-    __slots__ = ("_first_s", "_jitter", "_most_s", "connection", "ended", "units")
+    __slots__ = ("_first_s", "_jitter", "_most_s", "connection", "ended", "on_line", "units")
 
     def __init__(self, first_s: float, most_s: float, jitter: Callable[[], float]) -> None:
         self._first_s = first_s
@@ -61,15 +67,21 @@ class Backoffs:
         self.connection = self._new()
         self.ended: MeterError | None = None
         """What every request gets when nothing is to be tried any more."""
+        self.on_line = False
+        """A wrong answer is that of its unit: nothing but units can be heard on a line."""
         self.units: dict[int, Backoff] = {}
         """Only those that did not answer when they were asked last."""
 
     def failed(self, error: MeterError, now: float, unit: int | None = None) -> None:
-        """Count a failure: of `unit` when it was silent, else of the connection."""
-        if unit is not None and error.reason == "read_timeout":
-            self.units.setdefault(unit, self._new()).failed(error, now)
-        else:
-            self.connection.failed(error, now)
+        """Count a failure: of `unit` when it says something of that alone, else of everything."""
+        silent = error.reason == "read_timeout" or isinstance(error, ExceptionResponseError)
+        alone = silent or (self.on_line and isinstance(error, ProtocolError))
+        backoff = self.connection if unit is None or not alone else self._of(unit)
+        backoff.failed(error, now)
+
+    def hold(self, error: MeterError, until: float, unit: int) -> None:
+        """Ask `unit` nothing before loop time `until`."""
+        self._of(unit).hold(error, until)
 
     def refusal(self, now: float, unit: int | None = None) -> MeterError | None:
         """What a request gets that comes too early for its unit, or else for the connection."""
@@ -86,5 +98,13 @@ class Backoffs:
         """Failures in a row of the connection, or of the worst unit behind it."""
         return max(backoff.failures for backoff in (self.connection, *self.units.values()))
 
+    def _of(self, unit: int) -> Backoff:
+        return self.units.setdefault(unit, self._new())
+
     def _new(self) -> Backoff:
         return Backoff(self._first_s, self._most_s, self._jitter)
+
+
+def is_absence(answer: object) -> TypeGuard[ExceptionResponseError]:
+    """Whether a gateway says that it has no path to the unit (10), or no answer from it (11)."""
+    return isinstance(answer, ExceptionResponseError) and answer.code in (10, 11)

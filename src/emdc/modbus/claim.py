@@ -13,6 +13,7 @@ import socket
 import sys
 from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 
 
 class Claim:
@@ -72,7 +73,10 @@ async def holder_of(address: str, port: int) -> str:
 
 
 def claim_name(address: str, port: int) -> str:
-    """The kernel's name of the claim to a meter at a resolved address."""
+    """The kernel's name of the claim to a meter at a resolved address, or to a serial line."""
+    if address.startswith("/"):
+        # A device has many names; the end of one is as good as all of it, which may be too long.
+        return f"\0emdc/modbus/{str(Path(address).resolve())[-80:]}"
     ip = ip_address(address.partition("%")[0])
     mapped = getattr(ip, "ipv4_mapped", None) or ip
     # ::1 and 127.0.0.1 reach the same program as a rule, so they share one name.

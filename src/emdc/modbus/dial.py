@@ -5,40 +5,75 @@ import logging
 import socket
 from collections.abc import Callable
 from struct import Struct
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from emdc.errors import LinkError
 from emdc.modbus.claim import Claim, claim, claim_name, holder_of
+from emdc.modbus.lookup import Lookup, Place
+from emdc.modbus.pace import Pace
+from emdc.modbus.readiness import Connection
 
 log = logging.getLogger(__name__)
-
-_Place: TypeAlias = tuple[int, tuple[Any, ...]]
-"""Address family, and the address as `socket` takes it."""
 
 _RESET: Final = Struct("ii").pack(1, 0)
 """SO_LINGER on, for no time."""
 
 
 class Dial:
-    """Connects to one host and port, in one process at a time."""
+    """Connects to one host and port, in one process at a time.
 
-    def __init__(self, host: str, port: int, *, holder: Callable[[], str]) -> None:
+    `pace` is that of all connections of this process.
+    """
+
+    def __init__(self, host: str, port: int, *, holder: Callable[[], str], pace: Pace) -> None:
         self.host = host
         self.port = port
         self.held_by = ""
         """What the other process that holds this meter says of itself; empty when none does."""
         self._holder = holder
+        self._pace = pace
+        self._reached = False  # by the last attempt
+        self._lookup = Lookup()
+        self._first = 0  # counts addresses that failed: the one to begin with
         self._claim: Claim | None = None
         self._claimed = ""
 
-    async def connect(self, *, timeout_s: float) -> socket.socket:
-        """A connected, non-blocking socket within `timeout_s`; raises LinkError."""
+    async def connect(self, *, timeout_s: float) -> Connection:
+        """A connected, non-blocking socket; raises LinkError.
+
+        `timeout_s` begins with its turn, which only a meter that was not reached before waits for:
+        one that closes after each answer is not to be held up.
+        """
+        if not self._reached and (wait_s := self._pace.turn(asyncio.get_running_loop().time())):
+            await asyncio.sleep(wait_s)
+        self._reached = False
+        connection = await self._connect(timeout_s)
+        self._reached = True
+        return connection
+
+    def forget(self) -> None:
+        """Begin the next attempt with nothing of those before: a lookup may hang for ever."""
+        self._lookup = Lookup()
+        self._reached = False
+
+    def release(self) -> None:
+        """Let another process read this meter."""
+        if self._claim is not None:
+            self._claim.close()
+            self._claim, self._claimed = None, ""
+
+    async def _connect(self, timeout_s: float) -> socket.socket:
+        places: list[Place] = []
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._first_that_answers(await self._resolve())
+                places = await self._lookup.places(self.host, self.port)
+                return await self._first_that_answers(places)
         except LinkError:
             raise
         except TimeoutError as error:
+            if not places:
+                detail = f"{self.host}: not found within {timeout_s:g} s"
+                raise LinkError("dns_failure", detail) from error
             raise LinkError("connect_timeout", f"{self.host}:{self.port}") from error
         except (socket.gaierror, UnicodeError) as error:
             raise LinkError("dns_failure", f"{self.host}: {error}") from error
@@ -49,32 +84,21 @@ class Dial:
             log.exception("link failed", extra={"host": self.host, "port": self.port})
             raise LinkError("internal_error", str(error)) from error
 
-    def release(self) -> None:
-        """Let another process read this meter."""
-        if self._claim is not None:
-            self._claim.close()
-            self._claim, self._claimed = None, ""
+    async def _first_that_answers(self, places: list[Place]) -> socket.socket:
+        """A name may have several addresses: `localhost` is ::1 and 127.0.0.1.
 
-    async def _resolve(self) -> list[_Place]:
-        kind, loop = socket.SOCK_STREAM, asyncio.get_running_loop()
-        try:
-            # A number needs no resolver, whose few threads slow names may occupy.
-            found = socket.getaddrinfo(self.host, self.port, type=kind, flags=socket.AI_NUMERICHOST)
-        except socket.gaierror:
-            found = await loop.getaddrinfo(self.host, self.port, type=kind)
-        return [(family, address) for family, _, _, _, address in found]
-
-    async def _first_that_answers(self, places: list[_Place]) -> socket.socket:
-        """A name may have several addresses: `localhost` is ::1 and 127.0.0.1."""
-        for family, address in places[:-1]:
+        One that does not answer uses up the time: the next attempt begins with the next one.
+        """
+        for tried in range(1, len(places) + 1):
+            family, address = places[self._first % len(places)]
+            await self._hold(str(address[0]))
             try:
-                await self._hold(str(address[0]))
                 return await _connected(family, address)
-            except OSError:
-                continue
-        family, address = places[-1]
-        await self._hold(str(address[0]))
-        return await _connected(family, address)
+            except (OSError, asyncio.CancelledError) as error:
+                self._first += 1
+                if tried == len(places) or not isinstance(error, OSError):
+                    raise
+        raise LinkError("dns_failure", f"{self.host}: no address")
 
     async def _hold(self, address: str) -> None:
         name = claim_name(address, self.port)
@@ -88,9 +112,10 @@ class Dial:
         self._claim, self._claimed, self.held_by = granted, name, ""
 
 
-def hang_up(connection: socket.socket) -> None:
+def hang_up(connection: Connection) -> None:
     """Close with a reset: a half-open meter would hold its one connection until it answers."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     connection.close()
 
 

@@ -1,11 +1,22 @@
 """All links of a process: one for each host and port, and the one timer that sweeps deadlines."""
 
 import asyncio
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from emdc.modbus.dial import Dial
-from emdc.modbus.link import Link, LinkSettings
+from emdc.modbus.line import RtuLink
+from emdc.modbus.link import Link
+from emdc.modbus.pace import Pace
+from emdc.modbus.pipeline import PipelinedLink
 from emdc.modbus.readiness import Readiness
+from emdc.modbus.serial_line import SerialDial, is_device
+from emdc.modbus.settings import LinkSettings
+from emdc.modbus.tcp import TcpLink
+from emdc.modbus.watchdog import LOOK_S, Watchdog
+
+log = logging.getLogger(__name__)
 
 SWEEP_S = 0.02
 """How late a time-out may be noticed."""
@@ -21,18 +32,25 @@ class Links:
     def __init__(self, *, jitter: Callable[[], float], holder: Callable[[], str]) -> None:
         self._jitter = jitter
         self._holder = holder
+        self._pace = Pace()
         self._readiness = Readiness()
         self._links: dict[tuple[str, int], Link] = {}
         self._loop = asyncio.get_running_loop()
+        self._watchdog = Watchdog()
+        self._look_at = self._loop.time() + LOOK_S
         self._timer = self._loop.call_later(SWEEP_S, self._sweep)
 
     def link(self, host: str, port: int, settings: LinkSettings) -> Link:
         """The link to this host and port; the first caller's settings hold."""
-        key = (host.lower(), port)
+        # A device has many names and one line.
+        key = (str(Path(host).resolve()), 0) if is_device(host) else (host.lower(), port)
         if key not in self._links:
-            dial = Dial(host, port, holder=self._holder)
-            self._links[key] = Link(dial, settings, readiness=self._readiness, jitter=self._jitter)
+            self._links[key] = self._new(host, port, settings)
         return self._links[key]
+
+    def restarts(self) -> int:
+        """Times that a link had to start anew."""
+        return sum(link.restarts for link in self._links.values())
 
     def close(self) -> None:
         """Close every link and stop sweeping."""
@@ -47,4 +65,24 @@ class Links:
         now = self._loop.time()
         # What a time-out sets off may add links or close them all.
         for link in [link for link in self._links.values() if link.deadline < now]:
-            link.expire()
+            try:
+                link.expire()
+            except Exception as error:
+                log.exception("link failed")
+                link.restart(str(error))
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            self._watchdog.look(self._links.values())
+
+    def _new(self, host: str, port: int, settings: LinkSettings) -> Link:
+        kind: type[Link] = TcpLink
+        dial = Dial(host, port, holder=self._holder, pace=self._pace)
+        if is_device(host):
+            kind, dial = RtuLink, SerialDial(host, settings.line, holder=self._holder)
+        elif settings.rtu:
+            kind = RtuLink
+        elif settings.pipeline > 1 and not (
+            settings.request_delay_s or settings.ignore_transaction_id
+        ):
+            kind = PipelinedLink
+        return kind(dial, settings, readiness=self._readiness, jitter=self._jitter)

@@ -1,4 +1,4 @@
-"""A Modbus TCP listener that answers from a callback: what the simulator and the tests listen with.
+"""A Modbus listener that answers from a callback: what the simulator and the tests listen with.
 
 The callback decides what a meter says; this module decides what is a request at all, and keeps a
 client's pipelined requests in order. It is fast for the reason the client is: all connections
@@ -22,6 +22,10 @@ The count fits the function code and address + count is at most 65536. Bits are 
 eight in a byte. The data is sent as it is, right length or not, so a test can play a bad meter.
 """
 
+Stream: TypeAlias = Callable[[bytes | memoryview, Answer], tuple[bytes, int]]
+"""What the requests in a stream are answered with, and how many of its bytes those take; -1: the
+connection is to be closed."""
+
 ILLEGAL_FUNCTION: Final = 1
 ILLEGAL_ADDRESS: Final = 2
 ILLEGAL_VALUE: Final = 3
@@ -44,8 +48,9 @@ _VIEW: Final = memoryview(_BUFFER)
 class Server:
     """A listener and its connections. Made by `serve`."""
 
-    def __init__(self, answer: Answer, latency_s: float) -> None:
+    def __init__(self, answer: Answer, latency_s: float, stream: Stream) -> None:
         self.answer = answer
+        self.stream = stream
         self.latency_s = latency_s
         """Seconds from a request to its answer."""
         self.port = 0
@@ -76,12 +81,14 @@ class Server:
         await self.nobody.wait()
 
 
-async def serve(answer: Answer, host: str, port: int, *, latency_s: float = 0.0) -> Server:
+async def serve(
+    answer: Answer, host: str, port: int, *, latency_s: float = 0.0, stream: Stream | None = None
+) -> Server:
     """A running server on `host` and `port` (0: a free one, see `Server.port`).
 
-    Raises OSError when the address cannot be had.
+    It speaks Modbus TCP, or what `stream` says. Raises OSError when the address cannot be had.
     """
-    server = Server(answer, latency_s)
+    server = Server(answer, latency_s, stream or answer_stream)
     await server.listen(host, port)
     return server
 
@@ -120,7 +127,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         data = self._rest + _VIEW[:nbytes] if self._rest else _VIEW[:nbytes]
-        answers, used = answer_stream(data, self._server.answer)
+        answers, used = self._server.stream(data, self._server.answer)
         if answers:
             self._send(answers)
         if used < 0:
@@ -162,7 +169,7 @@ def answer_stream(data: bytes | memoryview, answer: Answer) -> tuple[bytes, int]
         if after > end:
             break
         unit, function_code = data[position + 6], data[position + 7]
-        reply = _reply(unit, function_code, data[position + 8 : after], answer)
+        reply = reply_to(unit, function_code, data[position + 8 : after], answer)
         if isinstance(reply, int):
             frame = _DATA.pack(transaction, 0, 3, unit, function_code | 0x80, reply)
         else:
@@ -173,7 +180,7 @@ def answer_stream(data: bytes | memoryview, answer: Answer) -> tuple[bytes, int]
     return b"".join(answers), position
 
 
-def _reply(
+def reply_to(
     unit: int, function_code: int, fields: bytes | memoryview, answer: Answer
 ) -> bytes | int:
     """What the callback says, or the exception code of a request that it must not see."""

@@ -142,6 +142,12 @@ class Delivery:
         layouts = self._register(profiles, begin, scheduled=scheduled)
         self._current = Store(self._engine, layouts, memory_limit=self._memory_limit)
 
+    def join(self, profile: MeterProfile, begin: datetime, *, scheduled: bool) -> None:
+        """Record one meter more. Raises ConfigError, StorageError."""
+        assert self._current is not None
+        found = self._register([profile], lambda: begin, scheduled=scheduled, joins=True)
+        self._current.add(found)
+
     def commit(self, entries: Sequence[Entry]) -> Outcome:
         """Store entries of this run. Raises SQLAlchemyError when the database fails."""
         assert self._current is not None
@@ -261,7 +267,12 @@ class Delivery:
         return outcome
 
     def _register(
-        self, profiles: Sequence[MeterProfile], begin: Callable[[], datetime], *, scheduled: bool
+        self,
+        profiles: Sequence[MeterProfile],
+        begin: Callable[[], datetime],
+        *,
+        scheduled: bool,
+        joins: bool = False,
     ) -> dict[str, MeterLayout]:
         dialect = DIALECTS[self._engine.dialect.name]
         try:
@@ -270,6 +281,8 @@ class Delivery:
                     claimed = registry.claim(connection, profiles)
                 with connected(self._engine, write=True) as connection:
                     dialect.settle(connection)
-                    return registry.owe(connection, profiles, claimed, begin(), scheduled=scheduled)
+                    return registry.owe(
+                        connection, profiles, claimed, begin(), scheduled=scheduled, joins=joins
+                    )
         except SQLAlchemyError as error:
             raise StorageError(f"{shown(self._engine.url)}: {reason(error)}") from error

@@ -89,6 +89,11 @@ class Rounding:
         self._digits = digits
         self._rounders: dict[tuple[str, tuple[str, ...]], Callable[..., Any]] = {}
 
+    def learn(self, meter: str, digits: Mapping[str, Digits]) -> None:
+        """Round readings of this meter so from now on."""
+        self._digits = {**self._digits, meter: digits}
+        self._rounders = {}
+
     def rounded(self, entries: Sequence[MeterReading | Gap]) -> list[MeterReading | Gap]:
         """The same entries; readings of meters that are not known stay as they are."""
         return [self._reading(e) if isinstance(e, MeterReading) else e for e in entries]

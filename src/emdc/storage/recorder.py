@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Engine
@@ -100,6 +101,14 @@ class Recorder:
         self._thread.start()
         return begin
 
+    async def join(self, profile: MeterProfile, begin: datetime) -> None:
+        """Register a meter that joins, or joins anew with other topics; owed from `begin` on.
+
+        Raises ConfigError when it claims a topic of another; StorageError or TimeoutError while the
+        database is away or readings wait to come into it.
+        """
+        await asyncio.to_thread(self._join, profile, begin)
+
     async def write(self, readings: Sequence[MeterReading]) -> None:
         """Keep readings; returns when they are durable, however long the database is away.
 
@@ -164,6 +173,13 @@ class Recorder:
         begin = self._begun(profiles)
         self._set_by(self._spool, Started(profiles, begin, self._scheduled))
         return begin
+
+    def _join(self, profile: MeterProfile, begin: datetime) -> None:
+        if not self._delivery.ready:
+            raise StorageError(self._tally.status.last_error or "readings wait in the spool")
+        join = partial(self._delivery.join, profile, begin, scheduled=self._scheduled)
+        self._delivery.call(join, _PATIENCE_S)
+        self._rounding.learn(profile.name, {topic.name: topic.digits for topic in profile.topics})
 
     def _set_by(self, spool: Spool, event: Event) -> None:
         """Let the spool have it. Raises StorageError when its disk refuses."""

@@ -64,17 +64,22 @@ def claim(connection: Connection, profiles: Sequence[MeterProfile]) -> Claimed:
     return Claimed(meter_ids, Topics(connection).claim(profiles, meter_ids))
 
 
-def owe(
+def owe(  # noqa: PLR0913 (as `register`, for meters that join it too)
     connection: Connection,
     profiles: Sequence[MeterProfile],
     claimed: Claimed,
     now: datetime,
     *,
     scheduled: bool,
+    joins: bool = False,
 ) -> dict[str, MeterLayout]:
-    """Record what is due from `now` on, and why nothing came since the last run; see `register`."""
+    """Record what is due from `now` on, and why nothing came since the last run; see `register`.
+
+    With `joins` these are meters that join a run: the others of it stay as they are.
+    """
     others = _others(connection, profiles, claimed.meter_ids)
-    if scheduled:
+    whole = scheduled and not joins
+    if whole:
         downtime.record(connection, now, others)
     open_now = downtime.open_schedules(connection)
     layouts = {}
@@ -87,7 +92,7 @@ def owe(
             _record_schedules(connection, meter_id, (groups, before), now)
         digits = {topic.name: topic.digits for topic in profile.topics}
         layouts[profile.name] = MeterLayout(profile.name, meter_id, mine, digits, ticks)
-    if scheduled:
+    if whole:
         for meter_id, before in open_now.items():
             if meter_id in others:
                 continue

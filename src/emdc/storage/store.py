@@ -90,6 +90,10 @@ class Store:
             for meter, metrics in plans
         )
 
+    def add(self, meters: Mapping[str, MeterLayout]) -> None:
+        """Let these be known too."""
+        self._meters = {**self._meters, **meters}
+
     def commit(self, entries: Sequence[Entry]) -> Outcome:
         """Store entries durably; those that were stored before are left alone.
 

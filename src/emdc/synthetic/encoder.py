@@ -2,7 +2,8 @@
 
 raw = (value - offset) / scale, rounded and held in the type's range; a counter that outgrows its
 registers starts again at zero, as a meter's does. Ratios are 1: a simulated meter has no
-transformers. Pure.
+transformers. The scale is that of the map alone: whoever serves scale registers puts what they hold
+into it. Pure.
 """
 
 import math
@@ -29,28 +30,30 @@ _FORMATS: Final[Mapping[DataType, Struct]] = {
     DataType.FLOAT32: Struct(">f"),
     DataType.FLOAT64: Struct(">d"),
 }
+_DECIMAL: Final = frozenset({"bcd", "mod10k", "mod10k_low"})
 _MAX_FLOAT32: Final = 3.4028234663852886e38
 
 
 def encoder(metric: Metric) -> Encode:
     """The function that encodes this metric's values; None becomes its "no value" pattern."""
     if metric.data_type is DataType.STRING:
-        return lambda value: _text(metric, value)
+        return lambda value: _ordered(metric, _text(metric, value))
     if metric.data_type.is_float:
         return lambda value: _ordered(metric, _float(metric, value))
     low, high = raw_range(metric)
     form = _FORMATS[metric.data_type]
     turn = high + 1 if metric.kind == "counter" else 0
+    first = metric.bits[0] if metric.bits else 0
 
     def encode(value: Value) -> bytes:
         if value is None:
-            return _no_value(metric)
+            return _ordered(metric, _no_value(metric))
         raw = _raw(metric, value)
         if metric.code == "f8_pf":
             # The first of the four bands; 1.000 is where the second begins.
             raw = min(abs(raw), 1000)
         raw = raw % turn if turn and raw > high else max(low, min(high, raw))
-        return _ordered(metric, _coded(metric, raw) or form.pack(raw))
+        return _ordered(metric, _coded(metric, raw) or form.pack(raw << first))
 
     return encode
 
@@ -59,7 +62,9 @@ def raw_range(metric: Metric) -> tuple[int, int]:
     """Smallest and largest raw number of an integer metric."""
     if metric.code == "f8_pf":
         return 0, 1000
-    if metric.code in ("bcd", "mod10k"):
+    if metric.bits is not None:
+        return 0, (1 << metric.bits[1] - metric.bits[0] + 1) - 1
+    if metric.code in _DECIMAL:
         return 0, 10 ** (4 * metric.size) - 1
     bits = 8 * _FORMATS[metric.data_type].size
     if metric.data_type in (DataType.UINT8, DataType.INT8):
@@ -94,7 +99,7 @@ def _raw(metric: Metric, value: float | int | str) -> int:
 
 def _coded(metric: Metric, raw: int) -> bytes:
     """Bytes of a decimal code, highest digits first; nothing for a plain number."""
-    if metric.code not in ("bcd", "mod10k"):
+    if metric.code not in _DECIMAL:
         return b""
     digits = f"{raw:0{4 * metric.size}d}"
     if metric.code == "bcd":
@@ -105,7 +110,7 @@ def _coded(metric: Metric, raw: int) -> bytes:
 
 def _float(metric: Metric, value: Value) -> bytes:
     if value is None:
-        return _no_value(metric) if metric.invalid is not None else _pack(metric, math.nan)
+        return _no_value(metric) if metric.invalid else _pack(metric, math.nan)
     return _pack(metric, (_number(metric, value) - metric.offset) / metric.scale)
 
 
@@ -127,11 +132,16 @@ def _text(metric: Metric, value: Value) -> bytes:
 
 
 def _no_value(metric: Metric) -> bytes:
-    return (metric.invalid or 0).to_bytes(2 * metric.size, "big")
+    """The first of the map's patterns, or zeros, with the high register and byte first."""
+    return (metric.invalid or (0,))[0].to_bytes(2 * metric.size, "big")
 
 
 def _ordered(metric: Metric, high_first: bytes) -> bytes:
-    if metric.word_order == "big" or metric.size == 1:
-        return high_first
-    places = range(len(high_first) - 2, -1, -2)
-    return b"".join(high_first[at : at + 2] for at in places)
+    """The registers as they lie in the meter."""
+    words = [high_first[at : at + 2] for at in range(0, len(high_first), 2)]
+    little = metric.word_order == "little" or metric.code == "mod10k_low"
+    if little and metric.data_type is not DataType.STRING:
+        words.reverse()
+    if metric.byte_order == "little":
+        words = [word[::-1] for word in words]
+    return b"".join(words)

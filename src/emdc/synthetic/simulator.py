@@ -8,11 +8,13 @@ ports: what was computed for an instant is used for all of them.
 
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from emdc.meters.plan import plan
 from emdc.meters.register_map import DataType, Metric, RegisterMap
+from emdc.modbus.rtu_server import answer_rtu_stream
 from emdc.modbus.server import (
     GATEWAY_NO_RESPONSE,
     ILLEGAL_ADDRESS,
@@ -25,6 +27,7 @@ from emdc.modbus.server import (
 from emdc.reading import Value
 from emdc.synthetic.encoder import Encode, encoder, value_range
 from emdc.synthetic.quantity import quantity
+from emdc.synthetic.scales import registers, settled
 from emdc.synthetic.waveform import Site, noise, state
 
 INSTANT_S: Final = 0.1
@@ -47,6 +50,8 @@ class _Part(NamedTuple):
     start: int
     end: int
     place: int
+    adds: bool = False
+    """A bit field that shares the register with the part before."""
 
 
 class Simulator:
@@ -54,7 +59,8 @@ class Simulator:
 
     `seed` makes meters of one map differ, `clock` gives unix seconds. `fixed` are values that stand
     still, by metric name; None shows the metric's "no value" pattern. `unit` is the only unit id
-    that answers; others get exception 11, as behind a gateway.
+    that answers; others get exception 11, as behind a gateway. Scale registers hold what is usual
+    unless `fixed` says otherwise, and ratio registers 1.
     """
 
     def __init__(
@@ -66,16 +72,20 @@ class Simulator:
         fixed: Mapping[str, Value] | None = None,
         unit: int | None = None,
     ) -> None:
+        held = {**registers(register_map), **(fixed or {})}
+        register_map = settled(register_map, held)
         self.site = site_for(register_map, seed)
         self._map = register_map
         self._clock = clock
         self._unit = unit
-        self._sources = [_source(metric, register_map, fixed) for metric in register_map.metrics]
+        self._sources = [_source(metric, register_map, held) for metric in register_map.metrics]
         self._encoders: list[Encode | None] = [
             None if metric.function_code in _BITS else encoder(metric)
             for metric in register_map.metrics
         ]
         self._tables = _tables(register_map.metrics)
+        self._planned = _planned(register_map)
+        self._sharing = _sharing(register_map.metrics)
         self._blocks: dict[tuple[int, int, int], tuple[_Part, ...] | int] = {}
         self._instant = -1
         self._state: Mapping[str, float] = {}
@@ -121,24 +131,31 @@ class Simulator:
         bits = function_code in _BITS
         if not bits and count > self._map.max_registers:
             return ILLEGAL_VALUE
-        if not _readable(table, address, count, self._map.max_gap):
+        known = table.keys() | self._planned.get(function_code, frozenset())
+        if address not in table or not _readable(known, address, count, self._map.max_gap):
             return ILLEGAL_ADDRESS
         cells = ((table[at], at - address) for at in range(address, address + count) if at in table)
         if bits:
             return tuple(_Part(metric, 0, 0, place) for (metric, _), place in cells)
         return tuple(
-            _Part(metric, 2 * word, 2 * word + 2, 2 * place) for (metric, word), place in cells
+            _Part(metric, 2 * word, 2 * word + 2, 2 * place, adds)
+            for (first, word), place in cells
+            for metric, adds in ((first, False), *((other, True) for other in self._sharing[first]))
         )
 
     def _registers(self, parts: Sequence[_Part], count: int) -> bytes:
         data = bytearray(2 * count)
         last, encoded = -1, b""
-        for metric, start, end, place in parts:
+        for metric, start, end, place, adds in parts:
             if metric != last:
                 encode = self._encoders[metric]
                 assert encode is not None
                 last, encoded = metric, encode(self._sources[metric](self._state))
-            data[place : place + 2] = encoded[start:end]
+            if adds:
+                data[place] |= encoded[start]
+                data[place + 1] |= encoded[start + 1]
+            else:
+                data[place : place + 2] = encoded[start:end]
         return bytes(data)
 
     def _bits(self, parts: Sequence[_Part], count: int) -> bytes:
@@ -206,12 +223,33 @@ def _tables(metrics: Sequence[Metric]) -> dict[int, dict[int, tuple[int, int]]]:
     return tables
 
 
-def _readable(table: Mapping[int, object], address: int, count: int, max_gap: int) -> bool:
-    if address not in table:
-        return False
+def _sharing(metrics: Sequence[Metric]) -> list[list[int]]:
+    """For each metric the later ones that are bit fields of the same number as it."""
+    fields: dict[tuple[object, ...], list[int]] = {}
+    sharing: list[list[int]] = [[] for _ in metrics]
+    for index, metric in enumerate(metrics):
+        if metric.bits is not None:
+            number = (metric.function_code, metric.address, metric.size, metric.data_type)
+            same = fields.setdefault((*number, metric.word_order, metric.byte_order), [])
+            if same:
+                sharing[same[0]].append(index)
+            same.append(index)
+    return sharing
+
+
+def _planned(register_map: RegisterMap) -> dict[int, set[int]]:
+    """Function code → addresses in reads of the map, which a group may lead over wide holes."""
+    limits = {"max_registers": register_map.max_registers, "max_gap": register_map.max_gap}
+    spans: dict[int, set[int]] = {}
+    for batch in plan(register_map.metrics, **limits):
+        spans.setdefault(batch.function_code, set()).update(range(batch.address, batch.span.end))
+    return spans
+
+
+def _readable(known: Collection[int], address: int, count: int, max_gap: int) -> bool:
     hole = 0
     for at in range(address, address + count):
-        hole = 0 if at in table else hole + 1
+        hole = 0 if at in known else hole + 1
         if hole > max_gap:
             return False
     return True
@@ -239,18 +277,21 @@ def fixed_words(tables: Mapping[int, Mapping[int, int]]) -> Answer:
     return answer
 
 
-async def simulate(
+async def simulate(  # noqa: PLR0913 - a map, a place, and what a meter may be like
     register_map: RegisterMap,
     host: str,
     port: int,
     *,
     latency_s: float = 0.0,
     unit: int | None = None,
+    rtu: bool = False,
 ) -> Server:
     """A running simulated meter on `host` and `port` (0: a free one, see `Server.port`).
 
+    With `rtu` it speaks RTU frames instead of Modbus TCP.
     The seed comes from the map's name, so that counters go on where they were after a restart.
     """
     seed = zlib.crc32(register_map.name.encode())
     simulator = Simulator(register_map, seed=seed, unit=unit)
-    return await serve(simulator.answer, host, port, latency_s=latency_s)
+    stream = answer_rtu_stream if rtu else None
+    return await serve(simulator.answer, host, port, latency_s=latency_s, stream=stream)

@@ -41,6 +41,10 @@ class MeterHealth(msgspec.Struct, kw_only=True):
     """Seconds between scheduled readings; null: read only when asked."""
     failures: int
     """Readings without any value since the last success."""
+    refused: list[str] = msgspec.field(default_factory=list)
+    """Metrics that the meter refuses; they are asked for rarely."""
+    learned: list[str] = msgspec.field(default_factory=list)
+    """Sentences: which reads the meter did not answer, and when they are asked again."""
 
 
 class Schedule(msgspec.Struct, kw_only=True):
@@ -65,7 +69,7 @@ class Health(msgspec.Struct, kw_only=True):
     schedule: Schedule
     database: Database
     totals: dict[str, int]
-    """Meters by state, and values read and missed since the start."""
+    """Meters by state; values read and missed, and links that started anew, since the start."""
     meters: list[MeterHealth]
 
 
@@ -83,7 +87,9 @@ def report(service: Service) -> Health:
     """The health of everything, now. No I/O."""
     now = service.clock()
     states = list(service.collector.latest.meters.values())
-    meters = [meter_health(state, now) for state in states]
+    meters = [
+        meter_health(state, now, service.collector.taught(state.profile.name)) for state in states
+    ]
     storage, schedule = service.storage(), _schedule(states)
     stalled = _stalled(schedule, service.started, now)
     if service.collector.clock_back:
@@ -100,13 +106,15 @@ def report(service: Service) -> Health:
         problems=[*storage_problems(storage, now), *stalled, *_meter_problems(states, meters)],
         schedule=schedule,
         database=database(storage, now),
-        totals=_totals(states, meters),
+        totals=_totals(states, meters) | {"link_restarts": service.link_restarts()},
         meters=meters,
     )
 
 
-def meter_health(state: MeterState, now: datetime) -> MeterHealth:
-    """How one meter is doing."""
+def meter_health(
+    state: MeterState, now: datetime, taught: tuple[list[str], list[str]] = ([], [])
+) -> MeterHealth:
+    """How one meter is doing; `taught`: what it refuses, and the sentences about that."""
     age = age_s(now, state.last_success) if state.last_success else None
     return MeterHealth(
         name=state.profile.name,
@@ -117,6 +125,8 @@ def meter_health(state: MeterState, now: datetime) -> MeterHealth:
         age_s=age,
         interval_s=state.profile.interval_s,
         failures=state.failures,
+        refused=taught[0],
+        learned=taught[1],
     )
 
 
@@ -135,7 +145,8 @@ def _patience(interval_s: float) -> float:
 
 
 def _schedule(states: Iterable[MeterState]) -> Schedule:
-    due = [state for state in states if state.profile.interval_s is not None]
+    scheduled = (state for state in states if state.profile.topics)
+    due = [state for state in scheduled if state.profile.interval_s is not None]
     attempts = [attempt for state in due if (attempt := _last_attempt(state))]
     return Schedule(
         meters=len(due),

@@ -119,6 +119,11 @@ def families(service: Service) -> Iterator[Metric]:
     found = report(service)
     yield from _program(found)
     yield from _meters(found, states)
+    yield CounterMetricFamily(
+        "emdc_link_restarts",
+        "Times that a connection to a meter started anew after failing too often or hanging",
+        found.totals["link_restarts"],
+    )
     yield from _storage(storage, now)
     yield from _values(states, now)
 

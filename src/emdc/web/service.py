@@ -7,13 +7,14 @@ the storage is a small picture of its state and the points of a sparkline.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 from litestar import Response
 
 from emdc import __version__
 from emdc.collector.cycle import Collector
+from emdc.collector.latest import Latest
 from emdc.web.exchange import Ask, Parameter
 from emdc.web.names import Names
 
@@ -106,12 +107,21 @@ class Service:
     started: datetime
     token: str | None = None
     """Asked of every request but /ping; None: everybody may."""
+    link_restarts: Callable[[], int] = lambda: 0
+    """Times that a connection to a meter had to start anew, since the start."""
     version: str = __version__
 
-    @cached_property
+    @property
     def names(self) -> Names:
         """All metric names."""
-        return Names(state.profile for state in self.collector.latest.meters.values())
+        latest = self.collector.latest
+        return _names(latest, latest.joined)
+
+
+@lru_cache(maxsize=1)
+def _names(latest: Latest, _joined: int) -> Names:
+    """One object until a meter joins."""
+    return Names(state.profile for state in latest.meters.values())
 
 
 @dataclass(frozen=True, slots=True)

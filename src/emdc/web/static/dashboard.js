@@ -84,6 +84,7 @@ function showCard(meter, values, now) {
     place("meters").append(card.root);
   }
   showState(card.state, meter.state);
+  card.state.title = meter.learned.join("\n");
   put(card.age, since(meter.age_s));
   put(card.every, meter.interval_s === null ? "read when asked" : `every ${meter.interval_s} s`);
   const trouble = meter.state !== "ok" && meter.last_error;

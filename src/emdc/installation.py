@@ -1,0 +1,72 @@
+"""One meter of the configuration as it is opened: its settings in the words of links and meters."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from emdc.config import MeterSettings
+from emdc.config.table import RTU_OVER_TCP
+from emdc.meters import meter as meters
+from emdc.meters.register_map import RegisterMap
+from emdc.meters.words import Ratios
+from emdc.modbus.links import Links
+from emdc.modbus.settings import Line, LinkSettings
+
+LONGEST_PAUSE_S: Final = 30.0
+"""Between two attempts to reach a meter, unless a setting says otherwise."""
+
+
+def open_meter(
+    settings: MeterSettings,
+    register_map: RegisterMap,
+    links: Links,
+    *,
+    clock: Callable[[], datetime],
+) -> meters.Meter:
+    """The meter on its link. Raises ConfigError when the settings do not fit the map.
+
+    With a map that has no metrics yet it is one that nothing can be read of.
+    """
+    its = _meter_settings(settings)
+    if not register_map.metrics:
+        its = replace(its, invert=(), identity="")
+    link = links.link(settings.host, settings.port, _link_settings(settings))
+    return meters.Meter(settings.name, register_map, link, its, clock=clock)
+
+
+def _link_settings(settings: MeterSettings) -> LinkSettings:
+    return LinkSettings(
+        connect_timeout_s=settings.connect_timeout,
+        connect_delay_s=settings.connect_delay,
+        request_delay_s=settings.request_delay,
+        backoff_max_s=_longest_pause_s(settings),
+        pipeline=settings.pipeline,
+        ignore_transaction_id=settings.ignore_transaction_id,
+        rtu=settings.transport == RTU_OVER_TCP,
+        line=Line(settings.baudrate, settings.parity, settings.stop_bits),
+    )
+
+
+def _longest_pause_s(settings: MeterSettings) -> float:
+    """Seconds between two attempts: a meter that is back shall not miss more than two ticks."""
+    if settings.backoff_max is not None:
+        return settings.backoff_max
+    if settings.interval is None:
+        return LONGEST_PAUSE_S
+    return min(LONGEST_PAUSE_S, max(1.0, 2 * settings.interval))
+
+
+def _meter_settings(settings: MeterSettings) -> meters.MeterSettings:
+    return meters.MeterSettings(
+        unit=settings.unit,
+        interval_s=settings.interval,
+        timeout_s=settings.timeout,
+        retries=settings.retries,
+        retry_wait_s=settings.retry_wait,
+        ratios=Ratios(settings.ct_ratio, settings.pt_ratio),
+        max_registers=settings.max_registers,
+        max_gap=settings.max_gap,
+        identity=(settings.identity or "").strip(),
+        invert=tuple(name.strip() for name in (settings.invert or "").split(",") if name.strip()),
+    )

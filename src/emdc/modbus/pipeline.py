@@ -1,0 +1,212 @@
+"""The link of Modbus TCP with several requests of one exchange under way, sent together.
+
+It costs half of what one after the other costs, with meters that can do it. Many cannot: some
+answer the first request of a segment only, some close, some mix the answers up. The first time that
+an answer is missing or out of order, the link asks one at a time for as long as the process runs,
+and what has no answer yet is asked again on a new connection: a short wait, once, and no value
+lost. Silence alone proves nothing, as a meter may be off: then the next exchange with its unit goes
+one at a time, and what comes of that decides.
+Rule to keep: each answer is checked against the transaction id and header of its own request.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from emdc.errors import ExceptionResponseError, LinkError, MeterError, ProtocolError
+from emdc.modbus.backoff import is_absence
+from emdc.modbus.dial import Dial
+from emdc.modbus.exchange import Answer, Exchange
+from emdc.modbus.link import BUFFER, VIEW
+from emdc.modbus.readiness import Readiness
+from emdc.modbus.settings import LinkSettings
+from emdc.modbus.tcp import TcpLink
+
+log = logging.getLogger(__name__)
+
+FIRST_PATIENCE_S: Final = 0.5
+"""Shortest wait for the next answer while no group was ever answered to its end. Each takes about
+as long as the first did; where it never comes, the whole time-out would be spent for nothing."""
+_AS_FIRST: Final = 4
+
+_STEP: Final = 257
+"""From one transaction id of a group to the next: a meter that counts up ids by itself does not
+hit upon one that is awaited."""
+_ALONE: Final = -1
+_BUSY: Final = (5, 6)
+"""Exceptions of a meter that one request keeps busy."""
+
+
+class PipelinedLink(TcpLink):
+    """See the module. Made by `Links.link`, never with a pause between requests."""
+
+    __slots__ = ("_doubted", "_first", "_left", "_proven", "_sent_at")
+
+    def __init__(
+        self,
+        dial: Dial,
+        settings: LinkSettings,
+        *,
+        readiness: Readiness,
+        jitter: Callable[[], float],
+    ) -> None:
+        super().__init__(dial, settings, readiness=readiness, jitter=jitter)
+        self.pipeline = settings.pipeline
+        self._first = _ALONE  # place of the first request of the group that is under way
+        self._left: deque[tuple[bytes, int]] = deque()  # what is expected after the current answer
+        self._sent_at = 0.0
+        self._proven = False  # a group was answered to its end
+        self._doubted: set[int] = set()  # units that said nothing to a group
+
+    def _send(self) -> None:
+        exchange, connection = self._current, self._socket
+        assert exchange is not None
+        assert connection is not None
+        place = len(exchange.answers)
+        group = exchange.requests[place : place + self.pipeline]
+        if len(group) == 1 or self._suspects(group[0].unit):
+            super()._send()
+            return
+        self._sends += 1
+        tid, frames, left = self._tid, [], self._left
+        for request in group:
+            tid = (tid + _STEP) & 0xFFFF
+            tid_bytes = tid.to_bytes(2, "big")
+            frames.append(tid_bytes + request.tail)
+            left.append((tid_bytes + request.head, request.size))
+        self._first, self._tid = place, (self._tid + _STEP) & 0xFFFF
+        self._expected, self._size = left.popleft()
+        self._sent_at = now = self._loop.time()
+        self.deadline = now + exchange.timeout_s
+        try:
+            connection.send(b"".join(frames))
+        except OSError as error:
+            self._lost(error.strerror or str(error))
+
+    def _readable(self) -> None:
+        """Take what has come. Several whole right answers at once are the common case."""
+        if not self._left:
+            super()._readable()
+            return
+        connection = self._socket
+        assert connection is not None
+        try:
+            nbytes = connection.recv_into(BUFFER)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lost(error.strerror or str(error))
+            return
+        if not nbytes:
+            self._lost("closed by the meter")
+            return
+        sends = self._sends
+        start = 0 if self._partial else self._take_whole(nbytes)
+        if start < nbytes and self._socket is connection:
+            self._partial += VIEW[start:nbytes]
+            self._cut(sends)
+
+    def _take_whole(self, nbytes: int) -> int:
+        """Take the right answers at the start of the buffer; gives the bytes that they fill."""
+        exchange, left, buffer = self._current, self._left, BUFFER
+        assert exchange is not None
+        expected, start, end = self._expected, 0, self._size
+        taken, answers = len(left), exchange.answers
+        while end <= nbytes and buffer.startswith(expected, start):
+            answer = buffer[start + 9 : end]
+            if not left:
+                self._tid = (self._tid + _STEP * taken) & 0xFFFF
+                self._answered(answer)
+                return end
+            answers.append(answer)
+            expected, size = left.popleft()
+            start, end = end, end + size
+        if start:
+            self._tid = (self._tid + _STEP * (taken - len(left))) & 0xFFFF
+            self._expected, self._size = expected, end - start
+            self._wait(exchange)
+        return start
+
+    def _answered(self, answer: Answer) -> None:
+        exchange = self._current
+        assert exchange is not None
+        if self._first == _ALONE:
+            if self._doubted and exchange.requests[0].unit in self._doubted:
+                self._give_up("several requests at once had no answer, one has")
+        elif isinstance(answer, ExceptionResponseError) and answer.code in _BUSY:
+            self._give_up(f"{answer} to several requests at once")
+        if self._left:
+            exchange.answers.append(answer)
+            if exchange.failed and is_absence(answer):
+                super()._fail(answer)  # a gateway would look for the unit once for each request
+                return
+            self._expected, self._size = self._left.popleft()
+            self._tid = (self._tid + _STEP) & 0xFFFF
+            self._wait(exchange)
+            return
+        if self._first != _ALONE:
+            self._first, self._proven = _ALONE, True
+        super()._answered(answer)
+
+    def _suspects(self, unit: int) -> bool:
+        """Whether the unit said nothing when asked last: then only one request is risked."""
+        return unit in self._doubted or unit in self.backoffs.units
+
+    def _wait(self, exchange: Exchange) -> None:
+        """Set the deadline of the next answer of a group."""
+        now, patience_s = self._loop.time(), exchange.timeout_s
+        if not self._proven:
+            as_first_s = _AS_FIRST * (now - self._sent_at)
+            patience_s = min(patience_s, max(FIRST_PATIENCE_S, as_first_s))
+        self.deadline = now + patience_s
+
+    def _strange(self, tid: int) -> None:
+        places, between = divmod((tid - self._tid) & 0xFFFF, _STEP)
+        if not between and places <= len(self._left):
+            raise ProtocolError("protocol_error:tid", f"answer to {tid} before that to {self._tid}")
+        super()._strange(tid)
+
+    # What a failure says of the meter
+
+    def _lost(self, reason: str) -> None:
+        exchange = self._current
+        if exchange is not None and self._first != _ALONE:
+            if len(exchange.answers) > self._first:
+                self._fail(LinkError("connection_reset", reason))
+                return
+            if not self._proven:
+                self._doubted.add(exchange.requests[0].unit)
+        super()._lost(reason)
+
+    def _fail(self, error: MeterError) -> None:
+        exchange = self._current
+        if exchange is None:
+            super()._fail(error)
+        elif self._first == _ALONE:
+            # It does not answer one request either: it is off, or was.
+            self._doubted.discard(exchange.requests[0].unit)
+            super()._fail(error)
+        elif len(exchange.answers) > self._first or isinstance(error, ProtocolError):
+            self._give_up(str(error))
+            self._ask_on_new_connection(exchange)
+        else:
+            self._doubted.add(exchange.requests[0].unit)
+            super()._fail(error)
+
+    def _give_up(self, why: str) -> None:
+        self._doubted.clear()
+        if self.pipeline > 1:
+            self.pipeline = 1
+            log.warning(
+                "meter does not take several requests at once, asked one at a time from now on",
+                extra={"host": self.dial.host, "port": self.dial.port, "found": why},
+            )
+
+    def _drop_connection(self) -> None:
+        self._first = _ALONE
+        self._tid = (
+            self._tid + _STEP * len(self._left)
+        ) & 0xFFFF  # ids that were used are not used again
+        self._left.clear()
+        super()._drop_connection()

@@ -238,8 +238,9 @@ class Fuzz:
                 tally.wrong.append(f"{request} exception {answer.code}")
         elif isinstance(answer, MeterError):
             tally.refused[answer.reason] += 1
-            first = self._sent[:1] == sent and sent[0].clean
-            if first and allowed and allowed[0]:
+            # Noise that comes with an answer makes it doubtful: it may be refused.
+            first = self._sent[:1] == sent and sent[0].clean and allowed and allowed[0]
+            if first and not sent[0].stream.noisy(sent[0].asked, sent[0].since):
                 tally.lost.append(f"{request} {answer} {allowed[0]}")
         else:
             tally.taken += 1

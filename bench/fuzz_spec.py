@@ -113,6 +113,13 @@ class Stream:
         """The next byte starts no frame."""
         return self._lost or bool(self._rest)
 
+    def noisy(self, asked: Asked, since: int) -> bool:
+        """Whether something came, from a mark on, that is no frame of the unit that was asked."""
+        bodies = [body for _, body in self._frames[since:]]
+        return self.broken or any(
+            body[0] != asked.unit or body[1] % 128 not in range(1, 5) for body in bodies
+        )
+
     def mark(self) -> int:
         """Where the stream stands."""
         return len(self._frames)
@@ -141,6 +148,10 @@ class LineStream:
     def feed(self, data: bytes) -> None:
         """Take what was sent."""
         self._bytes += data
+
+    def noisy(self, _asked: Asked, _since: int) -> bool:
+        """Never known of a line."""
+        return False
 
     def mark(self) -> int:
         """Where the stream stands."""

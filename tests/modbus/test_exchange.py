@@ -282,3 +282,15 @@ def test_the_end_of_a_lost_connections_pause_sends_nothing_on_the_next() -> None
                 assert len(subject.requests) == 2
 
     run(check())
+
+
+def test_an_exchange_without_requests_ends_at_once_and_holds_nobody_up() -> None:
+    async def check() -> None:
+        async with meter(good) as subject:
+            with link_to(subject) as link:
+                assert await ask(link) == []
+                assert await ask(link, read()) == [right(read())]
+                assert await ask(link) == []
+            assert len(subject.requests) == 1
+
+    run(check())

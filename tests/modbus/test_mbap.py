@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emdc.errors import ExceptionResponseError, MeterError, ProtocolError
-from emdc.modbus.mbap import MAX_FRAME, cut, frame_size, judge
+from emdc.modbus.mbap import MAX_FRAME, cut, frame_size, judge, may_follow
 from emdc.modbus.pdu import read_request
 
 RIGHT = bytes.fromhex("0001 0000 0007 01 03 04 00B3 0002")
@@ -82,3 +82,20 @@ def test_no_bytes_make_anything_but_a_verdict(noise: bytes) -> None:
         return
     if frame is not None:
         assert isinstance(judge(frame, REQUEST), MeterError)
+
+
+@pytest.mark.parametrize(
+    ("rest", "may"),
+    [
+        ("", True),
+        ("12", True),
+        ("1234 0000 0007 01 03", True),
+        ("1234 0000 0003 01 83", True),
+        ("1234 0001", False),
+        ("1234 0000 0107", False),
+        ("1234 0000 0007 02", False),
+        ("1234 0000 0007 01 10", False),
+    ],
+)
+def test_behind_an_answer_only_a_frame_of_its_unit_can_begin(rest: str, may: bool) -> None:
+    assert may_follow(bytes.fromhex(rest), 1) is may

@@ -127,9 +127,11 @@ def test_an_adapter_that_is_pulled_out_and_put_in_again_is_read_again(tmp_path: 
                 found |= set(reasons(await ask(link, read())))
                 await asyncio.sleep(0.5)
             assert found == {"connect_refused", "backoff_skipped"}
+            assert link.dial.problem.startswith(f"{path}: ")
             again = plug_in(Path(path))
             await asyncio.sleep(2.5)
             assert await ask(link, read()) == [right(read())]
+            assert link.dial.problem == ""
             again.close()
 
     run(check(), settle_s=SETTLE_S)

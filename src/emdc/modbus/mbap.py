@@ -50,6 +50,19 @@ def cut(buffer: bytearray) -> bytearray | None:
     return frame
 
 
+def may_follow(rest: bytes | bytearray | memoryview, unit: int) -> bool:
+    """Whether what lies behind an answer of `unit`, as far as it has come, begins a frame of it.
+
+    Of an answer that broke off and was sent anew the first bytes are right, and its last data
+    lies behind its end.
+    """
+    return (
+        not any(rest[2:5])
+        and rest[6:7] in (b"", bytes([unit]))
+        and (len(rest) < 8 or rest[7] & 0x7F in (1, 2, 3, 4))
+    )
+
+
 def judge(frame: bytes | bytearray | memoryview, request: Request) -> MeterError:
     """What is wrong with a frame that carries the right transaction id; its first 9 bytes will do.
 

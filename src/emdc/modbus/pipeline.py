@@ -19,9 +19,10 @@ from emdc.modbus.backoff import is_absence
 from emdc.modbus.dial import Dial
 from emdc.modbus.exchange import Answer, Exchange
 from emdc.modbus.link import BUFFER, VIEW
+from emdc.modbus.mbap import may_follow
 from emdc.modbus.readiness import Readiness
 from emdc.modbus.settings import LinkSettings
-from emdc.modbus.tcp import TcpLink
+from emdc.modbus.tcp import STEP, TWICE, TcpLink
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,6 @@ FIRST_PATIENCE_S: Final = 0.5
 as long as the first did; where it never comes, the whole time-out would be spent for nothing."""
 _AS_FIRST: Final = 4
 
-_STEP: Final = 257
-"""From one transaction id of a group to the next: a meter that counts up ids by itself does not
-hit upon one that is awaited."""
 _ALONE: Final = -1
 _BUSY: Final = (5, 6)
 """Exceptions of a meter that one request keeps busy."""
@@ -71,11 +69,11 @@ class PipelinedLink(TcpLink):
         self._sends += 1
         tid, frames, left = self._tid, [], self._left
         for request in group:
-            tid = (tid + _STEP) & 0xFFFF
+            tid = (tid + STEP) & 0xFFFF
             tid_bytes = tid.to_bytes(2, "big")
             frames.append(tid_bytes + request.tail)
             left.append((tid_bytes + request.head, request.size))
-        self._first, self._tid = place, (self._tid + _STEP) & 0xFFFF
+        self._first, self._tid = place, (self._tid + STEP) & 0xFFFF
         self._expected, self._size = left.popleft()
         self._sent_at = now = self._loop.time()
         self.deadline = now + exchange.timeout_s
@@ -116,15 +114,21 @@ class PipelinedLink(TcpLink):
         while end <= nbytes and buffer.startswith(expected, start):
             answer = buffer[start + 9 : end]
             if not left:
-                self._tid = (self._tid + _STEP * taken) & 0xFFFF
+                if end < nbytes:
+                    break
+                self._tid = (self._tid + STEP * taken) & 0xFFFF
                 self._answered(answer)
                 return end
             answers.append(answer)
             expected, size = left.popleft()
             start, end = end, end + size
         if start:
-            self._tid = (self._tid + _STEP * (taken - len(left))) & 0xFFFF
+            self._tid = (self._tid + STEP * (taken - len(left))) & 0xFFFF
             self._expected, self._size = expected, end - start
+            if not may_follow(VIEW[start:nbytes], expected[6]):
+                answers.pop()
+                self._fail(ProtocolError("protocol_error:length", TWICE))
+                return nbytes
             self._wait(exchange)
         return start
 
@@ -142,7 +146,7 @@ class PipelinedLink(TcpLink):
                 super()._fail(answer)  # a gateway would look for the unit once for each request
                 return
             self._expected, self._size = self._left.popleft()
-            self._tid = (self._tid + _STEP) & 0xFFFF
+            self._tid = (self._tid + STEP) & 0xFFFF
             self._wait(exchange)
             return
         if self._first != _ALONE:
@@ -162,7 +166,7 @@ class PipelinedLink(TcpLink):
         self.deadline = now + patience_s
 
     def _strange(self, tid: int) -> None:
-        places, between = divmod((tid - self._tid) & 0xFFFF, _STEP)
+        places, between = divmod((tid - self._tid) & 0xFFFF, STEP)
         if not between and places <= len(self._left):
             raise ProtocolError("protocol_error:tid", f"answer to {tid} before that to {self._tid}")
         super()._strange(tid)
@@ -206,7 +210,7 @@ class PipelinedLink(TcpLink):
     def _drop_connection(self) -> None:
         self._first = _ALONE
         self._tid = (
-            self._tid + _STEP * len(self._left)
+            self._tid + STEP * len(self._left)
         ) & 0xFFFF  # ids that were used are not used again
         self._left.clear()
         super()._drop_connection()

@@ -1,8 +1,15 @@
 """The link of Modbus TCP: one request is under way, known by its transaction id."""
 
+from typing import Final
+
 from emdc.errors import ExceptionResponseError, ProtocolError
 from emdc.modbus.link import BUFFER, NEVER, NOTHING, VIEW, Link
-from emdc.modbus.mbap import cut, judge
+from emdc.modbus.mbap import cut, judge, may_follow
+
+STEP: Final = 257
+"""From one transaction id to the next: a meter that counts up ids by itself does not hit upon one
+that is awaited."""
+TWICE: Final = "an answer that began twice"
 
 
 class TcpLink(Link):
@@ -16,7 +23,7 @@ class TcpLink(Link):
         assert exchange is not None
         assert connection is not None
         request = exchange.requests[len(exchange.answers)]
-        self._tid = tid = (self._tid + 1) & 0xFFFF
+        self._tid = tid = (self._tid + STEP) & 0xFFFF
         tid_bytes = tid.to_bytes(2, "big")
         self._expected = tid_bytes + request.head
         self._size = request.size
@@ -76,6 +83,8 @@ class TcpLink(Link):
             self._strange(tid)
             return
         if frame.startswith(self._expected):  # which says its length too
+            if not may_follow(self._partial, frame[6]):
+                raise ProtocolError("protocol_error:length", TWICE)
             self._answered(frame[9:])
             return
         request = self._current.requests[len(self._current.answers)]

@@ -9,12 +9,15 @@ RTU, LINE, LINKS = "modbus/rtu.py", "modbus/line.py", "modbus/links.py"
 IDENTITY = "meters/identity.py"
 
 TESTS: Mapping[str, Sequence[str]] = {
-    TCP: ("modbus/test_link.py", "modbus/test_exchange.py", "modbus/test_links.py"),
+    TCP: (
+        *("modbus/test_link.py", "modbus/test_torn.py"),
+        *("modbus/test_exchange.py", "modbus/test_links.py"),
+    ),
     MBAP: ("modbus/test_link.py", "modbus/test_mbap.py"),
     LINK: ("modbus/test_link.py", "modbus/test_exchange.py", "modbus/test_links.py"),
     PDU: ("modbus/test_pdu.py",),
     BACKOFF: ("modbus/test_backoff.py", "modbus/test_links.py"),
-    PIPELINE: ("modbus/test_pipeline.py", "modbus/test_link.py"),
+    PIPELINE: ("modbus/test_pipeline.py", "modbus/test_torn.py", "modbus/test_link.py"),
     RTU: ("modbus/test_rtu.py", "modbus/test_line.py"),
     LINE: ("modbus/test_line.py", "modbus/test_rtu.py"),
     LINKS: ("modbus/test_link.py", "modbus/test_links.py"),
@@ -139,7 +142,6 @@ GUARDS: Sequence[Guard] = (
     _guard("bytes that came before their request", TCP, "if self._sends == sends:", "if True:"),
     _guard("half an answer that came before its request", TCP,
            "if self._sends != sends and self._partial:", "if False:"),
-    _guard("bytes that came before a group was asked", PIPELINE, "self._cut(sends)", "self._cut()"),
     _guard("header of each answer of a group", PIPELINE, "buffer.startswith(expected, start)",
            "True"),
     _guard("order of the answers of a group", PIPELINE,

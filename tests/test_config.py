@@ -240,10 +240,27 @@ def test_meters_that_share_a_connection_are_told_whose_settings_hold(toml: Path)
     )
 
 
+def test_a_setting_of_a_connection_that_is_the_default_differs_from_none_that_is_absent(
+    toml: Path,
+) -> None:
+    other = METER.replace("UW/a", "UW/b") + 'unit = 2\npipeline = 1\ntransport = "tcp"\n'
+    for meters in ((METER, other), (other, METER)):
+        toml.write_text("".join(f"[[meters]]\n{meter}" for meter in meters), encoding="utf-8")
+        assert settings(file=toml).warnings == ()
+
+
 def test_flags_of_a_meter_do_not_go_with_meters_of_the_file(toml: Path) -> None:
     toml.write_text("[[meters]]\n" + METER)
     text = fault(PANEL, file=toml)
-    assert "--panel_topic_prefix: describes a meter and so does emdc.toml: meters[1]" in text
+    assert text.startswith("--panel_topic_prefix: describes the one meter of flags")
+    assert "and so does emdc.toml: meters[1]" in text
+
+
+def test_one_flag_beside_meters_of_the_file_is_one_fault(toml: Path) -> None:
+    toml.write_text("[[meters]]\n" + METER)
+    text = fault({"panel_interval": "10"}, file=toml)
+    assert text.endswith(": set interval there, or leave [[meters]] out")
+    assert "\n" not in text
 
 
 def test_a_meter_names_what_it_lacks(toml: Path) -> None:

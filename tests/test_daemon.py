@@ -186,12 +186,29 @@ def test_a_meter_that_is_back_is_asked_within_two_intervals_unless_a_setting_say
     async def longest_pause_s() -> float:
         links = open_links("a test")
         try:
-            (opened,) = open_meters(plan(Settings(meters=(meter,))), links)
+            (opened,), _ = open_meters(plan(Settings(meters=(meter,))), links, mend=False)
             return opened.link.settings.backoff_max_s
         finally:
             links.close()
 
     assert asyncio.run(longest_pause_s()) == pause_s
+
+
+def test_meters_behind_one_gateway_are_waited_for_as_long_as_the_quickest_of_them_allows() -> None:
+    slow = MeterSettings(name="slow", host="127.0.0.1", map="nexus-1272", interval=60)
+    quick = MeterSettings(name="quick", host="127.0.0.1", map="nexus-1272", interval=1, unit=2)
+    other = MeterSettings(name="other", host="127.0.0.2", map="nexus-1272", interval=60)
+
+    async def longest_pauses_s() -> list[float]:
+        links = open_links("a test")
+        try:
+            settings = Settings(meters=(slow, quick, other))
+            opened, _ = open_meters(plan(settings), links, mend=False)
+            return [meter.link.settings.backoff_max_s for meter in opened]
+        finally:
+            links.close()
+
+    assert asyncio.run(longest_pauses_s()) == [2, 2, 30]
 
 
 @pytest.mark.parametrize(

@@ -3,26 +3,30 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from emdc import discoveries, keepsake
+from emdc import discoveries, lessons
+from emdc.cli import visit
+from emdc.collector.ticker import Ticker
 from emdc.config import MeterSettings, Settings
 from emdc.config.database import Database
 from emdc.daemon import collecting, plan
 from emdc.errors import StorageError
-from emdc.meters import library, sunspec_models
+from emdc.meters import library
 from emdc.meters.sunspec import Block, Layout
 from emdc.storage.conservation import conservation
 from emdc.storage.recorder import Recorder
 from emdc.stores import open_stores
 from emdc.synthetic.simulator import simulate
+from emdc.web.advice import advice
 from emdc.web.health import report
 from emdc.web.service import Service
 from tests import sunspec_device
@@ -72,10 +76,16 @@ class Run:
 
     service: Service
     file: Path
+    tickers: Sequence[Ticker] = ()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.file)) as connection:
             return connection.execute(query).fetchall()
+
+    def change(self, statement: str) -> None:
+        """Something done to the topic `solar/W_2` by another program."""
+        with closing(sqlite3.connect(self.file)) as connection, connection:
+            connection.execute(statement, (f"{NAME}/W_2",))
 
     def topics(self) -> set[str]:
         """Metrics of the device that the database has topics for."""
@@ -102,8 +112,8 @@ class Run:
 async def running(settings: Settings) -> AsyncIterator[Run]:
     file = Path(settings.database.host)
     with open_stores(settings, clock=now) as stores:
-        async with collecting(plan(settings), stores, holder="a test") as (service, _):
-            yield Run(service, file)
+        async with collecting(plan(settings), stores, holder="a test") as (service, tickers):
+            yield Run(service, file, tickers)
 
 
 @asynccontextmanager
@@ -155,7 +165,7 @@ def test_a_device_that_is_away_at_the_start_holds_nobody_up_and_joins_when_it_co
             assert states[NAME].last_error == "connect_refused"
             health = report(run.service)
             assert health.ok
-            assert any(NAME in problem and "power" in problem for problem in health.problems)
+            assert any(NAME in p and advice("connect_refused") in p for p in health.problems)
             assert run.topics() == set()
             names_before = run.service.names
             async with sunspec_device.serving(device(common(), meter203()), port):
@@ -218,6 +228,9 @@ def test_a_device_with_other_models_gets_their_topics_and_keeps_its_own(tmp_path
                 subject.lay_out([common(), meter213(), meter203()])
                 await run.until(lambda: run.latest("W_2") == 432.1)
                 assert run.latest("W") == 432.5
+                subject.lay_out([meter203(5000)])  # nothing that is read hourly
+                await run.until(lambda: run.latest("W") == 500)
+                assert len(run.tickers) == 1
                 await asyncio.sleep(1.2)
             return settings
 
@@ -242,7 +255,7 @@ def test_what_a_device_said_is_known_at_the_next_start_while_it_is_away(tmp_path
             assert {"W", "freq", "pf_C"} <= {n for r in newest.values() for n in r.metrics}
 
     asyncio.run(first())
-    file = discoveries.file_of(settings)
+    file = discoveries.FILE.path(settings)
     assert file is not None
     kept = json.loads(file.read_text())
     assert kept["meters"][NAME]["layout"] == [40000, [[1, 40002, 66], [203, 40070, 105]]]
@@ -263,7 +276,7 @@ def test_a_damaged_file_is_set_aside_and_the_device_is_asked(tmp_path: Path, tex
     async def story() -> None:
         async with sunspec_device.serving(device(common(), meter203())) as server:
             settings = configured(tmp_path, server.port)
-            file = discoveries.file_of(settings)
+            file = discoveries.FILE.path(settings)
             assert file is not None
             file.write_bytes(text)
             async with running(settings) as run:
@@ -276,7 +289,7 @@ def test_a_damaged_file_is_set_aside_and_the_device_is_asked(tmp_path: Path, tex
 
 def test_what_another_address_or_unit_said_is_not_believed(tmp_path: Path) -> None:
     settings = configured(tmp_path, 1502)
-    file = discoveries.file_of(settings)
+    file = discoveries.FILE.path(settings)
     assert file is not None
     layout = Layout(40000, (Block(203, 40002, 105),))
     for address, unit, count in (
@@ -285,9 +298,9 @@ def test_what_another_address_or_unit_said_is_not_believed(tmp_path: Path) -> No
         ("127.0.0.1:1502", 2, 0),
     ):
         found = discoveries.Found(address=address, unit=unit, layout=layout)
-        keepsake.write(file, discoveries._File(meters={NAME: found, "other": found}))
-        known = discoveries.known(settings, now())
-        assert list(known.values()) == [sunspec_models.map_of(layout)] * count
+        discoveries.FILE.write(file, {NAME: found, "other": found})
+        known = discoveries.known(settings, now(), mend=False)
+        assert list(known.values()) == [found] * count
 
 
 def test_settings_that_do_not_fit_what_is_found_are_told_and_nothing_is_read(
@@ -357,7 +370,7 @@ def test_what_cannot_be_kept_is_told_and_the_device_is_read(
     async def story() -> None:
         async with sunspec_device.serving(device(common(), meter203())) as server:
             settings = configured(tmp_path, server.port)
-            file = discoveries.file_of(settings)
+            file = discoveries.FILE.path(settings)
             assert file is not None
             (file.with_name(f"{file.name}.new")).mkdir()
             async with running(settings) as run:
@@ -373,7 +386,7 @@ def test_a_database_in_memory_leaves_nothing_behind(tmp_path: Path) -> None:
         async with sunspec_device.serving(device(common(), meter203())) as server:
             kept = configured(tmp_path, server.port)
             settings = Settings(meters=kept.meters)
-            assert discoveries.file_of(settings) is None
+            assert discoveries.FILE.path(settings) is None
             async with running(settings) as run:
                 await run.until(lambda: run.latest("W") == 432.1)
 
@@ -394,3 +407,104 @@ def test_another_header_is_reason_enough_to_ask_at_once(
             await run.until(lambda: run.latest("W") == 432.5)
 
     asyncio.run(story())
+
+
+def test_devices_with_the_same_intervals_share_a_ticker(tmp_path: Path) -> None:
+    async def story() -> Settings:
+        async with sunspec_device.serving(device(common(), meter203())) as server:
+            settings = configured(tmp_path, server.port)
+            (first,) = settings.meters
+            meters = tuple(msgspec.structs.replace(first, name=f"{NAME}{n}") for n in "abc")
+            settings = msgspec.structs.replace(settings, meters=meters)
+            async with running(settings) as run:
+                states = run.service.collector.latest.meters
+                await run.until(lambda: all(states[m.name].readings > 3 for m in meters))
+                assert len(run.tickers) == 1
+                await asyncio.sleep(1.2)
+            return settings
+
+    settings = asyncio.run(story())
+    assert held(settings)
+
+
+def test_a_device_whose_models_are_empty_is_told_and_joins_once_they_are_not(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        subject = device(sunspec_device.Block(103, []))
+        async with found_at(subject, tmp_path) as run:
+            collector = run.service.collector
+            state = collector.latest.meters[NAME]
+            await run.until(lambda: state.last_error == "not_discovered")
+            (cycle,) = await collector.collect(1, 0)
+            assert cycle.meters == 0
+            subject.lay_out([common(), meter203()])
+            await run.until(lambda: run.latest("W") == 432.1)
+
+    asyncio.run(story())
+
+
+def test_a_device_that_was_found_with_nothing_in_it_is_asked_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with sunspec_device.serving(device(common(), meter203())) as server:
+            settings = configured(tmp_path, server.port)
+            file = discoveries.FILE.path(settings)
+            assert file is not None
+            empty = Layout(40000, (Block(103, 40002, 0),))
+            place = f"127.0.0.1:{server.port}"
+            found = discoveries.Found(address=place, unit=1, layout=empty)
+            discoveries.FILE.write(file, {NAME: found})
+            async with running(settings) as run:
+                await run.until(lambda: run.latest("W") == 432.1)
+
+    asyncio.run(story())
+
+
+def test_a_device_that_claims_a_topic_of_another_meter_is_read_as_before_until_it_may(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def claimed() -> bool:
+        told = [vars(record).get("error", "") for record in caplog.records]
+        return any("W_2: already recorded for another meter" in text for text in told)
+
+    async def story() -> Settings:
+        subject = device(common(), meter203())
+        async with sunspec_device.serving(subject) as server:
+            settings = configured(tmp_path, server.port)
+            async with running(settings) as run:
+                await run.until(lambda: run.latest("W") == 432.1)
+                run.change("INSERT INTO topics (topic_name, meter_id, slot) VALUES (?, 99, 0)")
+                subject.lay_out([common(), meter213(), meter203()])
+                await run.until(claimed)
+                states = run.service.collector.latest.meters
+                before = states[NAME].readings
+                await run.until(lambda: states[NAME].readings > before + 3)
+                assert "not_discovered" in run.gaps()
+                run.change("DELETE FROM topics WHERE topic_name = ?")
+                await run.until(lambda: run.latest("W_2") == 432.1)
+                await asyncio.sleep(1.2)
+            return settings
+
+    settings = asyncio.run(story())
+    assert held(settings)
+
+
+def test_reading_by_hand_leaves_damaged_files_to_the_daemon_that_may_have_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with sunspec_device.serving(device(common(), meter203())) as server:
+            settings = configured(tmp_path, server.port)
+            files = [discoveries.FILE.path(settings), lessons.FILE.path(settings)]
+            for file in files:
+                assert file is not None
+                file.write_bytes(b"{")
+            (found,) = await visit.read(plan(settings))
+            assert found.answered
+            assert sorted(tmp_path.iterdir()) == sorted(file for file in files if file)
+
+    asyncio.run(story())
+    assert sorted(caplog.messages) == [
+        "what devices said of themselves is damaged and forgotten",
+        "what meters taught is damaged and forgotten",
+    ]

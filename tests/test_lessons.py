@@ -12,7 +12,7 @@ import pytest
 from emdc.config import MeterSettings, Settings
 from emdc.config.database import Database
 from emdc.daemon import collecting, plan, utc_now
-from emdc.lessons import Taught, file_of, read, write
+from emdc.lessons import FILE, Taught, read
 from emdc.meters.learned import Lesson
 from emdc.meters.plan import Span
 from emdc.stores import open_stores
@@ -43,13 +43,13 @@ TAUGHT = {"site/m": Taught(map_hash="ab", unit=1, address="10.0.0.1:502", lesson
 def test_what_is_written_is_read_again_and_nothing_else_is_left(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "learned.json"
     for _ in range(2):
-        write(path, TAUGHT)
-        assert read(path, NOW) == TAUGHT
+        FILE.write(path, TAUGHT)
+        assert read(path, NOW, mend=True) == TAUGHT
         assert list(path.parent.iterdir()) == [path]
 
 
 def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
-    assert read(tmp_path / "learned.json", NOW) == {}
+    assert read(tmp_path / "learned.json", NOW, mend=True) == {}
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_a_damaged_file_is_set_aside_with_a_warning(
     change: Callable[[bytes], bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "learned.json"
-    write(path, TAUGHT)
+    FILE.write(path, TAUGHT)
     damaged = change(path.read_bytes())
     assert damaged != path.read_bytes()
     path.write_bytes(damaged)
-    assert read(path, NOW) == {}
+    assert read(path, NOW, mend=True) == {}
     (kept,) = tmp_path.iterdir()
     assert kept.name == "learned.json.damaged-20260301T120000Z"
     assert kept.read_bytes() == damaged
@@ -90,26 +90,28 @@ def test_a_file_that_cannot_be_read_is_left_alone(
 ) -> None:
     path = tmp_path / "learned.json"
     path.mkdir()
-    assert read(path, NOW) == {}
+    assert read(path, NOW, mend=True) == {}
     assert path.is_dir()
     assert [record.message for record in caplog.records] == ["what meters taught cannot be read"]
 
 
 def test_a_clock_that_was_wrong_puts_off_no_trial(tmp_path: Path) -> None:
     path = tmp_path / "learned.json"
-    write(path, TAUGHT)
+    FILE.write(path, TAUGHT)
     before = NOW - timedelta(days=400)
-    (taught,) = read(path, before).values()
+    (taught,) = read(path, before, mend=True).values()
     assert {lesson.asked for lesson in taught.lessons} == {before}
 
 
 def test_the_file_lies_beside_the_spool_and_there_is_none_for_a_database_in_memory(
     tmp_path: Path,
 ) -> None:
-    assert file_of(settings_for(tmp_path / "emdc.db")) == (tmp_path / "emdc.db-spool-learned.json")
+    assert FILE.path(settings_for(tmp_path / "emdc.db")) == (
+        tmp_path / "emdc.db-spool-learned.json"
+    )
     server = Database(type="postgresql", host="db", spool=tmp_path / "spool.db")
-    assert file_of(Settings(database=server)) == tmp_path / "spool.db-learned.json"
-    assert file_of(Settings()) is None
+    assert FILE.path(Settings(database=server)) == tmp_path / "spool.db-learned.json"
+    assert FILE.path(Settings()) is None
 
 
 # The daemon

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias
 
 import uvicorn
 
-from emdc import discoveries
+from emdc import discoveries, lessons
 from emdc.collector.changes import Changes
 from emdc.collector.clock import Clock
 from emdc.collector.cycle import Collector
@@ -32,13 +32,13 @@ from emdc.collector.latest import Latest
 from emdc.collector.sinks import FanOut
 from emdc.collector.ticker import Ticker, tickers
 from emdc.config import Settings, check_meters
-from emdc.errors import StorageError
-from emdc.installation import open_meter
-from emdc.lessons import file_of, keep, remember
+from emdc.errors import RegisterMapError, StorageError
+from emdc.installation import open_meter, with_pauses
 from emdc.meters import library, sunspec, sunspec_models
 from emdc.meters.meter import Meter
 from emdc.meters.register_map import RegisterMap
 from emdc.modbus.links import Links
+from emdc.place import place
 from emdc.reading import MeterProfile, MeterReading
 from emdc.roster import Roster
 from emdc.storage import history
@@ -83,12 +83,17 @@ def plan(settings: Settings) -> Plant:
         if key not in loaded and meter.map == sunspec.NAME:
             loaded[key] = sunspec_models.map_of(sunspec.NOTHING)
         elif key not in loaded:
-            loaded[key] = library.find(
-                meter.map,
-                maps_dir=maps_dir,
-                worksheet=meter.worksheet,
-                unverified=meter.unverified,
-            )
+            try:
+                loaded[key] = library.find(
+                    meter.map,
+                    maps_dir=maps_dir,
+                    worksheet=meter.worksheet,
+                    unverified=meter.unverified,
+                )
+            except RegisterMapError as error:
+                raise RegisterMapError(
+                    f"map of {meter.name}: {error.book}", error.faults
+                ) from error
             for warning in loaded[key].warnings:
                 log.warning("register map", extra={"map": meter.map, "found": warning})
     return Plant(settings, tuple(loaded[m.map, m.worksheet, m.unverified] for m in settings.meters))
@@ -99,31 +104,23 @@ def open_links(holder: str) -> Links:
     return Links(jitter=random.SystemRandom().random, holder=lambda: holder)
 
 
-def open_meters(plant: Plant, links: Links) -> list[Meter]:
-    """The meters on their links; two behind one host and port share theirs.
+def open_meters(
+    plant: Plant, links: Links, *, mend: bool
+) -> tuple[list[Meter], discoveries.Discoveries]:
+    """The meters on their links, and what looks for those that describe themselves.
 
-    They begin with what they taught the last run that kept it.
+    They begin with what they taught, and said of themselves, the last run that kept it. `mend`:
+    this process keeps it from now on. Two meters behind one host and port share a link.
     """
-    known = discoveries.known(plant.settings, utc_now())
-    opened = [
-        open_meter(settings, known.get(settings.name, register_map), links, clock=utc_now)
-        for settings, register_map in zip(plant.settings.meters, plant.maps, strict=True)
-    ]
-    remember(file_of(plant.settings), opened, utc_now())
-    return opened
-
-
-def search(
-    plant: Plant, links: Links, opened: Sequence[Meter], *, tell: discoveries.Tell
-) -> discoveries.Discoveries:
-    """What looks for the registers of those meters that describe themselves."""
-    return discoveries.Discoveries(
+    searching = discoveries.Discoveries(
         plant.settings,
-        opened,
         open_meter=partial(open_meter, links=links, clock=utc_now),
-        tell=tell,
         clock=utc_now,
+        mend=mend,
     )
+    opened = searching.open(with_pauses(plant.settings.meters), plant.maps)
+    lessons.remember(plant.settings, opened, utc_now(), mend=mend)
+    return opened, searching
 
 
 @asynccontextmanager
@@ -135,13 +132,12 @@ async def collecting(
     `holder` is what other processes are told that want the same meters.
     """
     links = open_links(holder)
-    opened = open_meters(plant, links)
+    opened, searching = open_meters(plant, links, mend=True)
     profiles = [meter.profile for meter in opened]
     recorder = Recorder(stores.engine, clock=utc_now, spool=stores.spool)
     latest = Latest(profiles)
     latest.load(await _last_readings(stores.engine, profiles))
     begin = await recorder.start(profiles)
-    searching = search(plant, links, opened, tell=latest.write_gaps)
     collector = Collector(
         [meter for meter in opened if meter.profile.topics],
         FanOut(latest, _changes(opened), searching, recorder),
@@ -152,7 +148,7 @@ async def collecting(
     tasks = _Tasks()
     roster = Roster(opened, collector, recorder, running, tasks.tick, utc_now)
     tasks.tick(*running)
-    tasks.start(searching.run(roster.join), keep(file_of(plant.settings), opened))
+    tasks.start(searching.run(roster.join, latest.write_gaps), lessons.keep(plant.settings, opened))
     service = Service(
         collector=collector,
         storage=recorder.status,
@@ -174,7 +170,7 @@ async def collecting(
 
 def _changes(opened: Sequence[Meter]) -> Changes:
     dials = {meter.name: meter.link.dial for meter in opened}
-    return Changes(lambda name: dials[name].held_by)
+    return Changes(lambda name: dials[name].problem)
 
 
 class _Tasks:
@@ -265,8 +261,8 @@ def _uvicorn_config(service: Service) -> uvicorn.Config:
 
 
 async def _forever(ticker: Ticker) -> None:
-    """Tick until cancelled, whatever goes wrong."""
-    while True:
+    """Tick until cancelled, or no meter is left, whatever goes wrong."""
+    while not ticker.is_empty:
         try:
             await ticker.run()
         except Exception:
@@ -293,6 +289,5 @@ async def _sparklines(engine: Database, meter: str) -> Points:
 def _holder(listener: socket.socket) -> str:
     where = listener.getsockname()
     if isinstance(where, tuple):
-        host = f"[{where[0]}]" if ":" in where[0] else where[0]
-        return f"emdc, process {os.getpid()}, at http://{host}:{where[1]}/"
+        return f"emdc, process {os.getpid()}, at http://{place(*where[:2])}/"
     return f"emdc, process {os.getpid()}, behind another web server"

@@ -9,22 +9,20 @@ asked anew. Called by the daemon and by the commands that ask meters.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
-
-import msgspec
+from typing import Any, Final, TypeAlias
 
 from emdc import keepsake
 from emdc.config import MeterSettings, Settings
 from emdc.errors import ConfigError, MeterError
+from emdc.keepsake import Keepsake, Kept
 from emdc.meters import discovery, sunspec, sunspec_models
 from emdc.meters.meter import Meter
 from emdc.meters.register_map import RegisterMap
 from emdc.meters.sunspec import Layout
 from emdc.reading import Gap, MeterReading
-from emdc.stores import spool_path
 
 log = logging.getLogger(__name__)
 
@@ -34,66 +32,43 @@ UNUSABLE_S: Final = 30.0
 """Pause after an attempt that found nothing to read."""
 DOUBT_S: Final = 60.0
 """A meter that gives no value at all is asked what it is no more often than so."""
-_WHAT: Final = "what devices said of themselves"
 
 Join: TypeAlias = Callable[[Meter, Meter], Coroutine[Any, Any, None]]
 """Let the second take the place of the first. Raises ConfigError."""
 Tell: TypeAlias = Callable[[Sequence[Gap]], Coroutine[Any, Any, None]]
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one device said, and what it is known by: another unit or address is another."""
+class Found(Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one device said."""
 
-    address: str
-    """host:port"""
-    unit: int
     layout: Layout
 
-
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: Literal[1] = 1
-    meters: dict[str, Found]
-
-
-def file_of(settings: Settings) -> Path | None:
-    """The file of what was found; None with a database in memory, which leaves nothing behind."""
-    spool = spool_path(settings)
-    return spool and spool.with_name(f"{spool.name}-sunspec.json")
+    def __post_init__(self) -> None:
+        if not self.layout.is_sound:
+            raise ValueError(f"no device has the layout {self.layout}")
 
 
-def described(settings: Settings) -> list[MeterSettings]:
-    """The meters that describe themselves."""
-    return [meter for meter in settings.meters if meter.map == sunspec.NAME]
+FILE: Final = Keepsake("sunspec", Found, what="what devices said of themselves")
 
 
-def known(settings: Settings, now: datetime) -> dict[str, RegisterMap]:
-    """The maps of those meters that were found before, by name."""
-    found = _known(settings, now)
-    return {name: sunspec_models.map_of(one.layout) for name, one in found.items()}
+def known(settings: Settings, now: datetime, *, mend: bool) -> dict[str, Found]:
+    """What those devices that were found before said, by their meters' names.
+
+    `mend`: this process writes the file, and sets a damaged one aside.
+    """
+    meters = [meter for meter in settings.meters if meter.map == sunspec.NAME]
+    kept = FILE.read(FILE.path(settings), now, mend=mend) if meters else {}
+    found = {meter.name: keepsake.of(kept, meter) for meter in meters}
+    return {name: one for name, one in found.items() if one is not None}
 
 
-def _known(settings: Settings, now: datetime) -> dict[str, Found]:
-    meters, path = described(settings), file_of(settings)
-    if not meters or path is None:
-        return {}
-    found = keepsake.read(path, _parse, now, what=_WHAT) or {}
-    return {
-        meter.name: found[meter.name]
-        for meter in meters
-        if meter.name in found and found[meter.name] == _found(meter, found[meter.name].layout)
-    }
-
-
-def _parse(text: bytes) -> Mapping[str, Found]:
-    found = msgspec.json.decode(text, type=_File).meters
+def maps_of(found: Mapping[str, Found]) -> dict[str, RegisterMap]:
+    """The maps of these devices, but of those that have no value."""
+    maps = {}
     for name, one in found.items():
-        if not one.layout.is_sound:
-            raise ValueError(f"no device has the layout of {name}")
-    return found
-
-
-def _found(meter: MeterSettings, layout: Layout) -> Found:
-    return Found(address=meter.place, unit=meter.unit, layout=layout)
+        with suppress(MeterError):
+            maps[name] = sunspec_models.map_of(one.layout)
+    return maps
 
 
 @dataclass
@@ -116,28 +91,35 @@ class _Device:
 class Discoveries:
     """Asks devices what they are. A sink that keeps nothing: it looks where readings come from.
 
-    `meters` are those of `settings`; `open_meter` makes one with another map; `tell` hears why a
-    device is not known yet.
+    `open_meter` makes a meter with another map; `mend`: this process keeps what is found.
     """
 
     def __init__(
         self,
         settings: Settings,
-        meters: Sequence[Meter],
         *,
         open_meter: Callable[[MeterSettings, RegisterMap], Meter],
-        tell: Tell,
         clock: Callable[[], datetime],
+        mend: bool,
     ) -> None:
-        self._path = file_of(settings)
+        self._settings = settings
         self._open_meter = open_meter
-        self._tell = tell
         self._clock = clock
-        by_name = {meter.name: meter for meter in meters}
-        self._devices = {one.name: _Device(one, by_name[one.name]) for one in described(settings)}
-        self._found = _known(settings, clock())
+        self._devices: dict[str, _Device] = {}
+        self._found = known(settings, clock(), mend=mend)
         self._kept = dict(self._found)
         self._keeping = asyncio.Lock()
+
+    def open(self, meters: Sequence[MeterSettings], maps: Sequence[RegisterMap]) -> list[Meter]:
+        """The meters; `maps` has one for each, those that are known have their own."""
+        own = maps_of(self._found)
+        opened = []
+        for settings, register_map in zip(meters, maps, strict=True):
+            meter = self._open_meter(settings, own.get(settings.name, register_map))
+            opened.append(meter)
+            if settings.map == sunspec.NAME:
+                self._devices[meter.name] = _Device(settings, meter)
+        return opened
 
     async def write(self, readings: Sequence[MeterReading]) -> None:
         """Look whether each still came from where it should."""
@@ -152,36 +134,41 @@ class Discoveries:
     async def write_gaps(self, gaps: Sequence[Gap]) -> None:
         """Ranges without a reading say nothing of a device."""
 
-    async def run(self, join: Join) -> None:
-        """Find all devices and keep finding them, until cancelled, whatever goes wrong."""
-        await asyncio.gather(*(self._watch(device, join) for device in self._devices.values()))
+    async def run(self, join: Join, tell: Tell) -> None:
+        """Find all devices and keep finding them, until cancelled, whatever goes wrong.
 
-    async def _watch(self, device: _Device, join: Join) -> None:
+        `tell` hears why a device is not known yet.
+        """
+        devices = self._devices.values()
+        await asyncio.gather(*(self._watch(device, join, tell) for device in devices))
+
+    async def _watch(self, device: _Device, join: Join, tell: Tell) -> None:
         while True:
             if device.is_known:
                 await device.look.wait()
             device.look.clear()
             try:
-                pause_s = await self._ask(device, join)
+                pause_s = await self._ask(device, join, tell)
             except Exception:
                 log.exception("discovery failed", extra={"meter": device.settings.name})
                 pause_s = UNUSABLE_S
             await asyncio.sleep(pause_s)
 
-    async def _ask(self, device: _Device, join: Join) -> float:
+    async def _ask(self, device: _Device, join: Join, tell: Tell) -> float:
         """Ask one device what it is, and act on it; gives how long not to ask it again."""
         try:
-            new = await self._discover(device)
+            new, found = await self._discover(device)
             if new is not device.meter:
+                await join(device.meter, new)
                 log.log(
                     logging.WARNING if device.is_known else logging.INFO,
                     "meter discovered",
                     extra={"meter": new.name, "found": new.register_map.notes},
                 )
-                await join(device.meter, new)
                 device.meter = new
+            self._found[new.name] = found
         except (MeterError, ConfigError) as error:
-            await self._explain(device, error)
+            await self._explain(device, error, tell)
             away = isinstance(error, MeterError) and error.reason != "not_discovered"
             return AWAY_S if away else UNUSABLE_S
         finally:
@@ -200,14 +187,14 @@ class Discoveries:
 
         async def ask(device: _Device) -> None:
             try:
-                found[device.settings.name] = await self._discover(device)
+                found[device.settings.name], _ = await self._discover(device)
             except MeterError as error:
                 problems[device.settings.name] = error
 
         await asyncio.gather(*map(ask, self._devices.values()))
         return found, problems
 
-    async def _discover(self, device: _Device) -> Meter:
+    async def _discover(self, device: _Device) -> tuple[Meter, Found]:
         """The meter as the device describes it now; the same one when that is as before.
 
         Raises MeterError, or ConfigError when the settings do not fit what is found.
@@ -215,13 +202,12 @@ class Discoveries:
         settings, meter = device.settings, device.meter
         read = discovery.reader(meter.link, settings.unit, settings.timeout)
         layout = await discovery.discover(read)
-        self._found[settings.name] = _found(settings, layout)
         register_map = sunspec_models.map_of(layout)
-        if register_map.hash == meter.register_map.hash:
-            return meter
-        return self._open_meter(settings, register_map)
+        found = Found(address=settings.place, unit=settings.unit, layout=layout)
+        same = register_map.hash == meter.register_map.hash
+        return meter if same else self._open_meter(settings, register_map), found
 
-    async def _explain(self, device: _Device, error: MeterError | ConfigError) -> None:
+    async def _explain(self, device: _Device, error: MeterError | ConfigError, tell: Tell) -> None:
         name, text = device.settings.name, str(error)
         if text != device.told:
             log.warning("meter not discovered", extra={"meter": name, "error": text})
@@ -229,16 +215,17 @@ class Discoveries:
         if not device.is_known:
             reason = error.reason if isinstance(error, MeterError) else "not_discovered"
             now = self._clock()
-            await self._tell([Gap(name, now, now, reason)])
+            await tell([Gap(name, now, now, reason)])
 
     async def _keep(self) -> None:
         """Write what was found, unless it is what was written last."""
         async with self._keeping:
-            if self._path is None or self._found == self._kept:
+            path = FILE.path(self._settings)
+            if path is None or self._found == self._kept:
                 return
             self._kept = dict(self._found)
             try:
-                await asyncio.to_thread(keepsake.write, self._path, _File(meters=self._kept))
+                await asyncio.to_thread(FILE.write, path, self._kept)
             except OSError as error:
-                facts = {"file": str(self._path), "error": str(error)}
-                log.warning(f"{_WHAT} is not kept", extra=facts)
+                facts = {"file": str(path), "error": str(error)}
+                log.warning(f"{FILE.what} is not kept", extra=facts)

@@ -1,9 +1,11 @@
 """One meter of the configuration as it is opened: its settings in the words of links and meters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
+
+import msgspec
 
 from emdc.config import MeterSettings
 from emdc.config.table import RTU_OVER_TCP
@@ -15,6 +17,21 @@ from emdc.modbus.settings import Line, LinkSettings
 
 LONGEST_PAUSE_S: Final = 30.0
 """Between two attempts to reach a meter, unless a setting says otherwise."""
+
+
+def with_pauses(described: Sequence[MeterSettings]) -> list[MeterSettings]:
+    """The meters with the longest pause of each; those that share a connection, and do not set it,
+    with that of the one among them that is read most often.
+    """
+    shortest: dict[str, float] = {}
+    for meter in described:
+        if meter.backoff_max is None:
+            pause_s = _longest_pause_s(meter)
+            shortest[meter.place] = min(pause_s, shortest.get(meter.place, pause_s))
+    return [
+        msgspec.structs.replace(meter, backoff_max=meter.backoff_max or shortest[meter.place])
+        for meter in described
+    ]
 
 
 def open_meter(

@@ -11,15 +11,16 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from emdc import keepsake
-from emdc.config import Settings
+from emdc.config import MeterSettings, Settings
+from emdc.keepsake import Keepsake, Kept
 from emdc.meters.learned import Lesson
 from emdc.meters.meter import Meter
-from emdc.stores import spool_path
+from emdc.meters.register_map import RegisterMap
 
 log = logging.getLogger(__name__)
 
@@ -27,38 +28,38 @@ WAIT_S: Final = 1.0
 """From a change to writing it: a reading may bring several."""
 
 
-class Taught(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one meter taught, and what it is known by: another map, unit or address is another."""
+class Taught(Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one meter taught with one map."""
 
     map_hash: str
-    unit: int
-    address: str
-    """host:port"""
     lessons: tuple[Lesson, ...]
 
-
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: Literal[1] = 1
-    meters: dict[str, Taught]
-
-
-def file_of(settings: Settings) -> Path | None:
-    """The file of what is learned; None with a database in memory, which leaves nothing behind."""
-    spool = spool_path(settings)
-    return spool and spool.with_name(f"{spool.name}-learned.json")
+    def __post_init__(self) -> None:
+        for lesson in self.lessons:
+            if not lesson.is_sound:
+                raise ValueError(f"no meter can have taught {lesson}")
 
 
-def remember(path: Path | None, meters: Iterable[Meter], now: datetime) -> None:
-    """Let the meters begin with what they taught before."""
-    known = read(path, now) if path else {}
-    for meter in meters if known else ():
-        taught = known.get(meter.name)
-        if taught is not None and taught == _taught(meter, taught.lessons):
-            meter.remember(taught.lessons)
+FILE: Final = Keepsake("learned", Taught, what="what meters taught")
 
 
-async def keep(path: Path | None, meters: Sequence[Meter]) -> None:
-    """Write what these meters teach, until cancelled, whatever goes wrong."""
+def remember(settings: Settings, meters: Iterable[Meter], now: datetime, *, mend: bool) -> None:
+    """Let the meters of these settings begin with what they taught before; `mend` as `read`."""
+    known = read(FILE.path(settings), now, mend=mend)
+    for its, meter in zip(settings.meters, meters, strict=True):
+        meter.remember(of(known, its, meter.register_map))
+
+
+def of(known: Mapping[str, Taught], meter: MeterSettings, own: RegisterMap) -> tuple[Lesson, ...]:
+    """What this meter taught with this map."""
+    taught = keepsake.of(known, meter)
+    return taught.lessons if taught is not None and taught.map_hash == own.hash else ()
+
+
+async def keep(settings: Settings, meters: Sequence[Meter]) -> None:
+    """Write what the meters of these settings teach, until cancelled, whatever goes wrong."""
+    path = FILE.path(settings)
+    of_name = {its.name: its for its in settings.meters}
     changed = asyncio.Event()
     for meter in meters if path else ():
         meter.learned = changed.set
@@ -70,50 +71,44 @@ async def keep(path: Path | None, meters: Sequence[Meter]) -> None:
         finally:
             if changed.is_set():
                 changed.clear()
-                problem = await _written(path, meters, problem)
+                known = {
+                    meter.name: _taught(of_name[meter.name], meter)
+                    for meter in meters
+                    if meter.lessons
+                }
+                problem = await _written(path, known, problem)
 
 
-async def _written(path: Path, meters: Iterable[Meter], told: str) -> str:
+async def _written(path: Path, known: Mapping[str, Taught], told: str) -> str:
     """Write; gives the problem, which is told unless it is the one that was `told` before."""
-    known = {meter.name: _taught(meter, meter.lessons) for meter in meters if meter.lessons}
     try:
-        await asyncio.to_thread(write, path, known)
+        await asyncio.to_thread(FILE.write, path, known)
     except OSError as error:
         if str(error) != told:
             facts = {"file": str(path), "error": str(error)}
-            log.warning("what meters taught is not kept", extra=facts)
+            log.warning(f"{FILE.what} is not kept", extra=facts)
         return str(error)
     except Exception:
-        log.exception("what meters taught is not kept")
+        log.exception(f"{FILE.what} is not kept")
     return ""
 
 
-def _taught(meter: Meter, lessons: Sequence[Lesson]) -> Taught:
-    dial = meter.link.dial
+def _taught(its: MeterSettings, meter: Meter) -> Taught:
     return Taught(
+        address=its.place,
+        unit=its.unit,
         map_hash=meter.register_map.hash,
-        unit=meter.settings.unit,
-        address=f"{dial.host}:{dial.port}",
-        lessons=tuple(lessons),
+        lessons=meter.lessons,
     )
 
 
-def read(path: Path, now: datetime, *, mend: bool = True) -> dict[str, Taught]:
-    """What the file says, by the meters' names; nothing when there is none.
+def read(path: Path | None, now: datetime, *, mend: bool) -> dict[str, Taught]:
+    """What the file says, by the meters' names; a damaged one says nothing.
 
-    One that is damaged is told of, and renamed so that a new one can take its place; that is for
-    who writes it: others do not `mend`.
+    `mend`: this process writes it, and sets a damaged one aside.
     """
-    found = keepsake.read(path, _parse, now, what="what meters taught", mend=mend)
-    return {name: _until(taught, now) for name, taught in (found or {}).items()}
-
-
-def _parse(text: bytes) -> Mapping[str, Taught]:
-    found = msgspec.json.decode(text, type=_File).meters
-    for lesson in (lesson for taught in found.values() for lesson in taught.lessons):
-        if not lesson.is_sound:
-            raise ValueError(f"no meter can have taught {lesson}")
-    return found
+    known = FILE.read(path, now, mend=mend)
+    return {name: _until(taught, now) for name, taught in known.items()}
 
 
 def _until(taught: Taught, now: datetime) -> Taught:
@@ -122,8 +117,3 @@ def _until(taught: Taught, now: datetime) -> Taught:
         msgspec.structs.replace(lesson, asked=min(lesson.asked, now)) for lesson in taught.lessons
     )
     return msgspec.structs.replace(taught, lessons=tuple(lessons))
-
-
-def write(path: Path, meters: Mapping[str, Taught]) -> None:
-    """Put this into the file: all of it, or the file stays as it is. Raises OSError."""
-    keepsake.write(path, _File(meters=dict(meters)))

@@ -41,24 +41,43 @@ class Roster:
     async def join(self, old: Meter, new: Meter) -> None:
         """Let `new`, which has its name and link, take the place of `old`.
 
-        Raises ConfigError when it claims a topic of another meter.
+        Raises ConfigError when it claims a topic of another meter; `old` is read as before then.
         """
         new.learned = old.learned
-        self.meters[[meter.name for meter in self.meters].index(new.name)] = new
         begin = self.clock()
         if new.profile.topics == old.profile.topics:
-            self.collector.join(new)
+            self._put(new)
             for ticker in self.running:
                 ticker.replace(new)
             await self._register(new.profile, begin)
             return
+        self._drop(old.name, begin)
+        try:
+            await self._register(new.profile, begin)
+        except Exception:
+            self._schedule(old, begin)
+            raise
+        self._put(new)
+        self._schedule(new, begin)
+
+    def _put(self, meter: Meter) -> None:
+        self.meters[[other.name for other in self.meters].index(meter.name)] = meter
+        self.collector.join(meter)
+
+    def _drop(self, name: str, end: datetime) -> None:
         for ticker in self.running:
-            ticker.drop(new.name)
-        await self._register(new.profile, begin)
-        self.collector.join(new)
-        for ticker in tickers([new], self.collector, begin, clock=self.clock):
-            self.running.append(ticker)
-            self.tick(ticker)
+            ticker.drop(name, end)
+        self.running[:] = [ticker for ticker in self.running if not ticker.is_empty]
+
+    def _schedule(self, meter: Meter, begin: datetime) -> None:
+        """Read a meter on its schedule, with those that have the same intervals."""
+        for own in tickers([meter], self.collector, begin, clock=self.clock):
+            for ticker in self.running:
+                if ticker.schedule == own.schedule:
+                    ticker.add(meter, begin)
+                    return
+            self.running.append(own)
+            self.tick(own)
 
     async def _register(self, profile: MeterProfile, begin: datetime) -> None:
         """Register with the recorder, however long its database is away."""

@@ -11,6 +11,7 @@ import signal
 import socket
 
 from emdc.errors import EmdcError
+from emdc.place import place
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -21,7 +22,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         number = error.errno or 0  # below 0 where a name does not resolve
         reason = os.strerror(number) if number > 0 else error.strerror
-        raise EmdcError(f"cannot listen on {host}:{port}: {reason}; {_advice(error)}") from error
+        where = place(host, port)
+        raise EmdcError(f"cannot listen on {where}: {reason}; {_advice(error)}") from error
 
 
 def _advice(error: OSError) -> str:

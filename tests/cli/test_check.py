@@ -48,6 +48,23 @@ def test_missing_reading_is_told_with_its_tick(
     assert text.endswith("not all is well\n")
 
 
+def test_reasons_are_counted_by_meter_and_not_called_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = open_new(tmp_path / "emdc.db")
+    why = {"Voltage_AN": "exception:2", "Serial": "exception:2", "Wh_delivered": "not_available"}
+    store(engine, reading(0), reading(1, (None, None, None), gaps=why), reading(2))
+    engine.dispose()
+    change(
+        tmp_path / "emdc.db",
+        "INSERT INTO gaps (meter_id, from_ts, to_ts, reason) VALUES "
+        "(1, '2026-03-01 12:00:03.000000', '2026-03-01 12:00:05.000000', 'daemon_killed')",
+    )
+    code, text = checked(tmp_path / "emdc.db", capsys)
+    assert (code, text.splitlines()[-1]) == (0, "all accounted for")
+    assert "nexus_meter: daemon_killed 6, exception:2 2, not_available 1\n" in text
+
+
 def test_count_begins_where_it_is_told(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(database, "DELETE FROM readings WHERE ts LIKE '%12:00:03%'")
     code, text = checked(database, capsys, "--since=2026-03-01T12:00:05Z")

@@ -110,8 +110,19 @@ def test_a_meter_that_is_off_gives_1_and_the_reason(capsys: pytest.CaptureFixtur
     flags = meter_flags(free_port(), "--panel_modbus_retries=0")
     assert execute(["collect", *flags]) == 1
     printed = capsys.readouterr().err
-    assert "no value, connect_refused\n" in printed
-    assert "see that it has power, and that host, port and unit are right" in printed
+    assert "no value, connect_refused: 127.0.0.1:" in printed
+    assert "nothing listens there: is Modbus TCP switched on in the meter" in printed
+
+
+def test_a_line_that_cannot_be_opened_says_why_and_nothing_of_ports(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = tmp_path / "ttyUSB0"
+    flags = [f"--panel_host={device}", "--panel_metrics_workbook=nexus-1272"]
+    assert execute(["collect", *flags, "--panel_topic_prefix=a", "--panel_modbus_retries=0"]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    problem = f"connect_refused: {device}: No such file or directory"
+    assert said == f"emdc: a: no value, {problem}"
 
 
 def test_a_meter_that_refuses_the_registers_is_not_said_to_be_without_power(
@@ -175,3 +186,12 @@ def test_the_page_is_found_in_what_a_holder_says() -> None:
     found = collect._PAGE.search(said)
     assert found is not None
     assert found[0] == "http://[::1]:8080"
+
+
+def test_warnings_beside_an_answer_are_text_even_where_nobody_looks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert execute(["collect", *meter_flags(free_port(), "--panel_unit=0")]) == 1
+    printed = capsys.readouterr().err
+    assert "--panel_unit: 0 is reserved" in printed
+    assert "{" not in printed

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -48,6 +49,41 @@ def test_map_show_prints_the_models_and_metrics_of_a_device(
     assert ["203", "40081", "105", "read"] in lines
     (power,) = [line for line in lines if line[0] == "W"]
     assert power[1:6] == ["40099", "1", "INT16", "1", "W"]
+
+
+def test_map_show_has_a_row_for_every_register_that_a_value_needs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with playing(device(common(), meter203())) as port:
+        assert execute(["map", "show", "sunspec", "--host", f"127.0.0.1:{port}"]) == 0
+    printed = capsys.readouterr().out
+    rows = {line.split()[0]: line for line in printed.splitlines() if line.strip()}
+    named = set(re.findall(r"scale register ([^;\s]+)", printed))
+    assert "model_203.W_SF" in named
+    assert named <= rows.keys()
+    assert "read for others" in rows["model_203.W_SF"]
+    assert "minimum 13303913; maximum 13303913" in rows["model_203"]
+    assert "read for others" not in rows["W"]
+    assert "interval 3600" in rows["Serial_Number"]
+    assert "3600.0" not in printed
+
+
+def test_a_device_whose_models_are_empty_is_told_by_every_command(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with playing(device(Block(103, []))) as port:
+        assert execute(["map", "show", "sunspec", "--host", f"127.0.0.1:{port}"]) == 1
+        ended = finished("collect", *flags(port), folder=tmp_path)
+    problem = "models 103 with 0 registers from 40000"
+    assert problem in capsys.readouterr().err
+    assert ended.returncode == 1
+    assert f"emdc: roof: no value, not_discovered: {problem}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_map_show_writes_an_address_with_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["map", "show", "sunspec", "--host", f"[::1]:{free_port()}"]) == 1
+    assert "emdc: [::1]:" in capsys.readouterr().err
 
 
 def test_map_show_asks_the_unit_that_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +141,7 @@ def test_collect_says_why_a_device_does_not_say_what_it_has(tmp_path: Path) -> N
     ended = finished("collect", *flags(free_port()), folder=tmp_path)
     assert ended.returncode == 1
     assert "emdc: roof: no value, connect_refused" in ended.stderr
-    assert "see that it has power" in ended.stderr
+    assert "nothing listens there" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -117,3 +153,11 @@ def test_a_simulated_device_can_be_collected(tmp_path: Path) -> None:
     (meter,) = json.loads(ended.stdout)
     marks = {one["metric"]: one["mark"] for one in meter["values"]}
     assert {marks[name] for name in ("W", "Voltage_AN", "Current_A", "freq", "pf")} == {"ok"}
+
+
+def test_a_simulated_device_counts_what_can_be_read(tmp_path: Path) -> None:
+    with emdc("simulate", "--map=sunspec", "--port=0", folder=tmp_path) as program:
+        shown = program.line("sunspec:")
+        ended = finished("collect", *flags(int(shown.rsplit(":", 1)[1])), "--json", folder=tmp_path)
+    (meter,) = json.loads(ended.stdout)
+    assert shown.startswith(f"sunspec: {len(meter['values'])} metrics at ")

@@ -61,6 +61,34 @@ def test_values_are_lines_of_csv_for_any_spreadsheet(
     ]
 
 
+def test_wide_is_a_row_for_each_instant_of_a_meter(
+    db: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    flags = ("--wide", "--topic=a", "--timezone=America/Los_Angeles")
+    assert exported(db, capfdbinary, *flags) == [
+        'ts America/Los_Angeles,meter,W,Serial,"x,y"',
+        '2026-03-01 04:00:00,a,-5.0,A1,"say ""no"""',
+        "2026-03-01 04:00:01,a,5,'=1+1,",
+        "2026-03-01 04:00:02.250000,a,0.1,'007,",
+        "",
+    ]
+
+
+def test_meters_share_the_columns_of_their_metrics(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    engine = open_new(tmp_path / "emdc.db")
+    fill(engine, {"a/W": {0: 1.5}, "b/V": {0: 2.5, 1: 3.5}, "b/W": {1: 4.5}})
+    engine.dispose()
+    assert exported(tmp_path / "emdc.db", capfdbinary, "--wide") == [
+        "ts UTC,meter,W,V",
+        "2026-03-01 12:00:00,a,1.5,",
+        "2026-03-01 12:00:00,b,,2.5",
+        "2026-03-01 12:00:01,b,4.5,3.5",
+        "",
+    ]
+
+
 def test_topics_and_a_range_narrow_it(db: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     flags = ("--topic=a/W", "--topic=a/x,y", "--start=2026-03-01T12:00:01Z")
     assert exported(db, capfdbinary, *flags, "--end=2026-03-01T04:00:02-08:00") == [
@@ -96,6 +124,8 @@ def test_a_file_has_the_same_bytes_as_standard_output(
         (["--end=yesterday"], "--end: 'yesterday', expected such as"),
         (["--start=0000-01-01"], "--start: '0000-01-01', expected"),
         (["--end=9999-12-31T23:59:59-01:00"], "--end: '9999-12-31T23:59:59-01:00' is beyond"),
+        (["--wide", "--timezone=Mars/X"], "--timezone: 'Mars/X', expected a zone such as"),
+        (["--timezone=UTC"], "--timezone: expected with --wide"),
         (["--topic=a/V"], "--topic: no topic is 'a/V' or begins with a/V/, did you mean a/W"),
         (["--output={}"], "is a folder"),
         (["--output={}/emdc.db", "--overwrite"], "belongs to the database"),

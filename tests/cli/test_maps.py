@@ -102,7 +102,7 @@ def test_plan_obeys_the_limits_of_a_meter(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("limit", "problem"),
     [
-        ("--max_registers=1", "Voltage_AN fills 2 registers, the meter gives 1"),
+        ("--max_registers=1", "Voltage_AN fills 2 registers, max_registers is 1: raise it"),
         ("--max_registers=126", "--max_registers: 126, expected 1-125"),
         ("--max_gap=x", "--max_gap: 'x', expected a whole number"),
     ],

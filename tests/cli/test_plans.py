@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from emdc import discoveries
 from emdc.cli import execute
-from emdc.lessons import Taught, write
-from emdc.meters import library
+from emdc.lessons import FILE, Taught
+from emdc.meters import library, sunspec_models
 from emdc.meters.learned import Lesson
 from emdc.meters.plan import Span
+from emdc.meters.sunspec import Block, Layout
 from tests.meters.sheets import data
 
 
@@ -77,7 +79,7 @@ def test_the_plan_of_a_meter_leaves_out_what_it_refused_and_says_when_it_is_aske
     taught = Taught(
         map_hash=library.find(str(file)).hash, unit=1, address="10.0.0.1:502", lessons=(refused,)
     )
-    write(tmp_path / "emdc.db-spool-learned.json", {"site/m": taught})
+    FILE.write(tmp_path / "emdc.db-spool-learned.json", {"site/m": taught})
     command = ["map", "plan", str(file), f"--config={config}"]
     assert execute([*command, "--meter=site/m"]) == 0
     said = " ".join(capsys.readouterr().out.split())
@@ -110,3 +112,58 @@ def test_explaining_a_plan_leaves_a_damaged_file_where_it_is(
     assert execute(["map", "plan", str(file), f"--config={config}"]) == 0
     assert "1 reads" in capsys.readouterr().out
     assert learned.read_text(encoding="utf-8") == "{"
+
+
+def taught(refused: Lesson, map_hash: str) -> Taught:
+    return Taught(address="10.0.0.1:502", unit=1, map_hash=map_hash, lessons=(refused,))
+
+
+def test_of_nothing_but_refused_values_one_is_asked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = book(tmp_path, value("a", 4))
+    config = configured(tmp_path, file, "site/m")
+    now = datetime.now(UTC)
+    refused = Lesson(kind="value", read=Span(3, 4, 2), reason="exception:2", learned=now, asked=now)
+    learned = {"site/m": taught(refused, library.find(str(file)).hash)}
+    FILE.write(tmp_path / "emdc.db-spool-learned.json", learned)
+    assert execute(["map", "plan", str(file), f"--config={config}"]) == 0
+    assert "site/m: mine: 1 reads" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_plan_without_a_name_is_that_of_each_meter_and_needs_a_configuration(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = configured(tmp_path, book(tmp_path, value("a", 0)), "site/m", "site/other")
+    assert execute(["map", "plan", f"--config={config}"]) == 0
+    printed = capsys.readouterr().out
+    assert "site/m: mine: 1 reads" in printed
+    assert "site/other: mine: 1 reads" in printed
+    assert execute(["map", "plan"]) == 2
+    assert "NAME: missing" in capsys.readouterr().err
+    assert execute(["map", "plan", f"--config={config}", "--meter=site/x"]) == 2
+    assert "no meter 'site/x' is configured, expected one of site/m (" in capsys.readouterr().err
+
+
+def test_the_plan_of_a_meter_that_describes_itself_is_that_of_what_it_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = configured(tmp_path, Path("sunspec"), "site/m", "site/new")
+    layout = Layout(40000, (Block(203, 40002, 105),))
+    found = discoveries.Found(address="10.0.0.1:502", unit=1, layout=layout)
+    discoveries.FILE.write(tmp_path / "emdc.db-spool-sunspec.json", {"site/m": found})
+    now = datetime.now(UTC)
+    refused = Lesson(
+        kind="value", read=Span(3, 40020, 1), reason="exception:2", learned=now, asked=now
+    )
+    learned = {"site/m": taught(refused, sunspec_models.map_of(layout).hash)}
+    FILE.write(tmp_path / "emdc.db-spool-learned.json", learned)
+    for name in ([], ["sunspec"]):
+        assert execute(["map", "plan", *name, f"--config={config}"]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "site/m: sunspec" in said
+        assert "learned: W: a read of 1 from 40020 with function code 3 gave exception:2" in said
+        assert "site/new: sunspec" in said
+        assert "has not said yet what it holds" in said
+    assert execute(["map", "plan", "nexus-1272", f"--config={config}"]) == 2
+    assert "expected one of site/m (sunspec)" in capsys.readouterr().err

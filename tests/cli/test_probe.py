@@ -18,7 +18,7 @@ from emdc.config.table import Setting
 from emdc.meters import library
 from emdc.meters.probe import UNITS, Candidate
 from emdc.meters.score import ENOUGH, FITS, PERHAPS, Score
-from emdc.meters.variants import Order, variant
+from emdc.meters.variants import Turn, variant
 from tests.meters.sheets import data
 from tests.program import daemon, emdc, finished, free_port, meter_flags
 
@@ -98,15 +98,38 @@ def test_a_map_that_counts_from_1_is_found_with_what_to_do(
 
 
 def test_a_shipped_map_is_copied_before_it_is_changed() -> None:
-    turned = variant(library.find("finder-7m38"), 1, Order(words=True))
+    turned = variant(library.find("finder-7m38"), 1, Turn(words=True))
     assert turned is not None
-    candidate = Candidate(turned, 7, 1, Order(words=True), Score())
+    candidate = Candidate(turned, 7, 1, Turn(words=True), Score())
     lines = list(settings(candidate, Place("::1", 502), "finder-7m38"))
     assert "  emdc map copy finder-7m38" in lines
     assert "  add +1 to every Metric Address, in my-finder-7m38.xlsx" in lines
     assert any("the other Word Order for every metric" in line for line in lines)
     assert 'host = "[::1]:502"' in lines
     assert 'map = "my-finder-7m38.xlsx"' in lines
+
+
+def test_a_map_of_ones_own_is_named_by_its_file_and_not_to_be_copied(
+    ports: tuple[int, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = [
+        [one.name, "", one.address + 1, one.size, one.scale, one.data_type.value]
+        for one in library.find("eaton-pxm-4000").metrics[:15]
+    ]
+    (tmp_path / "own.xlsx").write_bytes(data(*rows))
+    flags = ["--map=own", f"--maps_dir={tmp_path}", QUICK]
+    assert execute(["probe", f"127.0.0.1:{ports[1]}", *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "map copy" not in printed
+    assert f'map = "{tmp_path / "own.xlsx"}"' in printed
+
+
+def test_without_a_map_sunspec_is_what_is_tried(
+    ports: tuple[int, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--map=sunspec", "--units=1", QUICK]
+    assert execute(["probe", f"127.0.0.1:{ports[0]}", *flags]) == 1
+    assert ": trying sunspec on unit 1. Reads only" in capsys.readouterr().out
 
 
 def test_a_meter_that_speaks_rtu_over_tcp_is_found_when_it_is_said(tmp_path: Path) -> None:
@@ -147,6 +170,38 @@ def test_a_closed_port_is_one_sentence_with_what_to_do(
     assert execute(["probe", f"127.0.0.1:{port}"]) == 1
     (_, said) = capsys.readouterr().out.splitlines()
     assert said.startswith(f"127.0.0.1:{port}: nothing listens there: is Modbus TCP switched on")
+
+
+def test_a_line_that_cannot_be_opened_is_one_sentence_without_a_word_of_tcp(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = tmp_path / "ttyUSB0"
+    assert execute(["probe", str(device), "--map=nexus-1272"]) == 1
+    (_, said) = capsys.readouterr().out.splitlines()
+    assert said == f"{device}: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (
+            ["10.0.0.1", "--transport=rtu-over-tcp", "--baudrate=9600"],
+            "--baudrate: 9600, but 10.0.0.1 is no serial device",
+        ),
+        (["10.0.0.1", "--parity=even"], "--parity: 'even', but 10.0.0.1 is no serial device"),
+        (
+            ["/dev/ttyUSB0", "--transport=rtu-over-tcp"],
+            "--transport: 'rtu-over-tcp', but /dev/ttyUSB0 is a serial device",
+        ),
+        (["/dev/ttyUSB0", "--baudrate=1234"], "--baudrate: 1234, expected a speed"),
+        (["/dev/ttyUSB0", "--units=1,0"], "--units: 0 is everybody on a line"),
+    ],
+)
+def test_what_emdc_would_refuse_is_not_probed_with(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["probe", *arguments, "--map=nexus-1272"]) == 2
+    assert problem in capsys.readouterr().err
 
 
 def test_a_name_that_does_not_exist_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,7 +264,8 @@ def test_a_host_that_is_none_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected a port of 1-65535" in capsys.readouterr().err
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "utilities.md").read_text(encoding="utf-8")
+_PAGES = (Path(__file__).parents[2] / "docs" / "utilities.md").read_text(encoding="utf-8")
+PAGE = _PAGES[_PAGES.index("\n## probe") : _PAGES.index("\n## simulate")]
 
 
 @pytest.mark.parametrize("setting", [*OWN, *WAY], ids=lambda one: one.flag)

@@ -46,6 +46,18 @@ def test_a_map_is_served_in_rtu_frames(tmp_path: Path) -> None:
     assert other.returncode == 1
 
 
+def test_what_it_says_to_try_finds_the_same_map(tmp_path: Path) -> None:
+    folder = tmp_path / "own maps"
+    folder.mkdir()
+    (folder / "my meter.xlsx").write_bytes(library.shipped("nexus-1272"))
+    for flags in (["--map=own maps/my meter.xlsx"], ["--map=my meter", "--maps_dir=own maps"]):
+        with emdc("simulate", *flags, "--port=0", folder=tmp_path) as program:
+            program.line("my meter:")
+            tried = shlex.split(program.line("try:").removeprefix("try: emdc "))
+            ended = finished(*tried, folder=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+
+
 def test_a_taken_port_is_an_error_that_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

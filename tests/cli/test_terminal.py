@@ -1,3 +1,6 @@
+import re
+import sys
+
 import pytest
 
 from emdc.cli.terminal import clean, print_table, say
@@ -36,3 +39,33 @@ def test_a_table_shows_cells_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_long_title_stays_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("t" * 500, ("name",), [])
     assert "t" * 500 + "\n" in capsys.readouterr().out
+
+
+def shown_on(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> list[str]:
+    """The lines of a table on a terminal so wide."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    row = ("a-name-of-thirty-characters-xyz", "text " * 10, "shipped", "verified")
+    print_table("Maps", ("name", "model", "origin", "certainty"), [row], ("origin", "certainty"))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    return plain.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("columns", "present"),
+    [(200, {"origin", "certainty"}), (100, {"certainty"}), (70, set())],
+)
+def test_a_narrow_screen_keeps_names_whole_and_goes_without_spare_columns(
+    columns: int,
+    present: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = shown_on(columns, monkeypatch, capsys)
+    assert any("a-name-of-thirty-characters-xyz" in line for line in lines)
+    assert {name for name in ("origin", "certainty") if name in "\n".join(lines)} == present
+    assert max(map(len, lines)) <= columns

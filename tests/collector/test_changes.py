@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -19,13 +20,18 @@ def reading(*reasons: str | None) -> MeterReading:
     return MeterReading(METER, NOW, NOW, names, values, gaps)
 
 
-async def said(caplog: pytest.LogCaptureFixture, *readings: MeterReading) -> list[tuple[str, ...]]:
+async def said(
+    caplog: pytest.LogCaptureFixture, readings: Sequence[MeterReading], problems: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """What is logged; each problem is that of the connection at the reading in its place."""
     caplog.set_level(logging.INFO)
-    changes = Changes(lambda name: f"the holder of {name}")
-    for one in readings:
+    for_each = [*problems, *[""] * (len(readings) - len(problems))]
+    known = {METER: ""}
+    changes = Changes(known.__getitem__)
+    for one, known[METER] in zip(readings, for_each, strict=True):
         await changes.write([one])
     await changes.write_gaps([Gap(METER, NOW, NOW, "overrun")])
-    names = ("reason", "held_by")
+    names = ("reason", "held_by", "error")
     return [
         (record.getMessage(), *(str(vars(record)[name]) for name in names if name in vars(record)))
         for record in caplog.records
@@ -33,8 +39,10 @@ async def said(caplog: pytest.LogCaptureFixture, *readings: MeterReading) -> lis
     ]
 
 
-def run(caplog: pytest.LogCaptureFixture, *readings: MeterReading) -> list[tuple[str, ...]]:
-    return asyncio.run(said(caplog, *readings))
+def run(
+    caplog: pytest.LogCaptureFixture, *readings: MeterReading, problems: Sequence[str] = ()
+) -> list[tuple[str, ...]]:
+    return asyncio.run(said(caplog, readings, problems))
 
 
 def test_a_meter_that_stays_silent_is_mentioned_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,6 +64,20 @@ def test_a_meter_that_misses_some_values_answers(caplog: pytest.LogCaptureFixtur
 
 
 def test_the_holder_of_a_meter_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    assert run(caplog, reading("meter_held")) == [
-        ("meter does not answer", "meter_held", f"the holder of {METER}")
+    assert run(caplog, reading("meter_held"), problems=["its holder"]) == [
+        ("meter does not answer", "meter_held", "its holder")
+    ]
+
+
+def test_what_is_wrong_with_a_connection_is_said_once_and_when_it_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused, waiting = reading("connect_refused"), reading("backoff_skipped")
+    readings = [refused, waiting, refused, refused, waiting, reading(None)]
+    gone, closed = "/dev/ttyUSB0: No such file", "/dev/ttyUSB0: this user may not use it"
+    found = run(caplog, *readings, problems=[gone, gone, gone, closed, closed])
+    assert found == [
+        ("meter does not answer", "connect_refused", gone),
+        ("meter does not answer", "connect_refused", closed),
+        ("meter answers again",),
     ]

@@ -296,7 +296,7 @@ def test_a_meter_that_is_dropped_is_read_no_more_and_the_others_are_read_as_befo
             works.collector.join(renamed)
             async with ticking(works) as subject:
                 await asyncio.sleep(25)
-                subject.drop(first.name)
+                subject.drop(first.name, works.clock())
                 await asyncio.sleep(20)
             ticks = works.store.ticks
             assert ticks("site/0") == [second(s).timestamp() for s in (0, 10, 20)]
@@ -324,5 +324,61 @@ def test_a_meter_that_takes_the_place_of_another_is_read_in_its_ticks() -> None:
             assert works.store.ticks("site/0") == [second(s).timestamp() for s in (0, 10, 20)]
             addresses = [request[9] for request in works.peers[0].requests]
             assert addresses[-1] == addresses[-2] + 1
+
+    run(check())
+
+
+def test_ticks_before_the_end_of_a_meter_that_is_dropped_are_read_or_lost() -> None:
+    async def check() -> None:
+        async with plant(good, good) as works:
+            (subject,) = tickers(works.meters, works.collector, NOON, clock=works.clock)
+            works.clock.step(35)  # nothing has run it
+            subject.drop("site/0", works.clock())
+            await works.collector.stop()
+            assert works.store.gaps == [Gap("site/0", NOON, second(40), "overrun")]
+
+    run(check())
+
+
+def test_a_meter_that_joins_is_read_in_the_ticks_of_the_others_and_loses_those_before() -> None:
+    seldom = RegisterMap(
+        "seldom",
+        (
+            Metric("W", 10, 2, DataType.UINT32),
+            Metric("Serial", 40, 1, DataType.UINT16, interval_s=3600),
+        ),
+    )
+
+    async def check() -> None:
+        async with plant(good, good, register_map=seldom) as works:
+            works.clock.step(1)
+            meters = list(works.meters)
+            late = works.meters.pop()
+            async with ticking(works, works.clock()) as subject:
+                await asyncio.sleep(24)
+                subject.add(late, second(5))
+                await asyncio.sleep(30)
+            works.meters[:] = meters
+            assert works.store.ticks(late.name) == [second(s).timestamp() for s in (30, 40, 50)]
+            assert works.store.gaps == [Gap(late.name, second(10), second(30), "overrun")]
+            for name in ("site/0", late.name):
+                works.owed(name, "W", second(5), second(50))
+                looked = [r for r in works.store.readings if r.meter == name and not r.scheduled]
+                assert [set(r.metrics) for r in looked] == [{"Serial"}]
+
+    run(check())
+
+
+def test_a_ticker_without_meters_ends() -> None:
+    async def check() -> None:
+        async with plant(good) as works:
+            (subject,) = tickers(works.meters, works.collector, NOON, clock=works.clock)
+            running = asyncio.ensure_future(subject.run())
+            await asyncio.sleep(15)
+            assert not running.done()
+            subject.drop("site/0", works.clock())
+            assert subject.is_empty
+            async with asyncio.timeout(11):
+                await running
 
     run(check())

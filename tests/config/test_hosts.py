@@ -2,7 +2,9 @@ import re
 
 import pytest
 
+from emdc.config import MeterSettings
 from emdc.config.hosts import check_bind_host, is_loopback, split_host
+from emdc.place import place
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,25 @@ from emdc.config.hosts import check_bind_host, is_loopback, split_host
 )
 def test_a_host_may_carry_a_port(text: str, host: str, port: int | None) -> None:
     assert split_host(text) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "text"),
+    [
+        ("meter", 502, "meter:502"),
+        ("meter", None, "meter"),
+        ("::1", 15020, "[::1]:15020"),
+        ("::1", None, "[::1]"),
+        ("/dev/ttyUSB0", 502, "/dev/ttyUSB0"),
+    ],
+)
+def test_a_place_is_written_as_it_is_read(host: str, port: int | None, text: str) -> None:
+    assert place(host, port) == text
+    assert split_host(text) == (host, None if host.startswith("/") else port)
+
+
+def test_the_place_of_a_meter_is_one_that_a_setting_takes() -> None:
+    assert MeterSettings(name="m", host="::1", port=15020, map="x").place == "[::1]:15020"
 
 
 @pytest.mark.parametrize(

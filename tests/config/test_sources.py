@@ -111,6 +111,28 @@ def test_broken_toml_is_named_by_line_and_column(toml: Path) -> None:
     assert fault(file=toml).startswith("emdc.toml: line 1, column 6: not TOML: ")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("host = 10.0.0.1  # x", "host = 10.0.0.1  # x, expected the text in quotes: '10.0.0.1'"),
+        ("ct_ratio = 1,5\r", "ct_ratio = 1,5, expected the decimals after a point: 1.5"),
+        ('name = "roof', 'name = "roof, expected " at the end of the text too'),
+        ("unit = 05", ": unit = 05"),
+        ("[http", ": [http"),
+        ("password = hunter2", "Invalid value, expected the text in quotes"),
+        ("x = { token = hunter2 }", "Invalid value"),
+        ('url = "hunter2', 'expected " at the end of the text too'),
+        ("hunter2", "after a key in a key/value pair"),
+    ],
+)
+def test_a_broken_line_is_shown_with_its_mend_and_without_secrets(
+    line: str, said: str, toml: Path
+) -> None:
+    toml.write_text(f"{line}\n", newline="")
+    assert fault(file=toml).endswith(said)
+    assert "hunter2" not in fault(file=toml)
+
+
 def test_a_file_that_is_not_utf_8_is_named_by_line(toml: Path) -> None:
     toml.write_bytes(b"# a\nlog_level = '\xff'\n")
     assert fault(file=toml) == "emdc.toml: line 2: a byte that is not UTF-8"

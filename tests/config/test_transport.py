@@ -7,7 +7,8 @@ import pytest
 from emdc.config import MeterSettings, Settings, load
 from emdc.config.transport import SPEEDS
 from emdc.errors import ConfigError
-from emdc.modbus.serial_line import is_device, speed
+from emdc.modbus.serial_line import speed
+from emdc.place import is_device
 
 BASE = {"panel_topic_prefix": "site/meter", "panel_metrics_workbook": "nexus-1272"}
 DEVICE = "/dev/ttyUSB0"

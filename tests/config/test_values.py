@@ -57,7 +57,7 @@ def test_text_becomes_the_value_that_it_spells(setting: Setting, text: str, valu
         (INTERVAL, "1e999", "expected 0.1-86400"),
         (INTERVAL, "0", "expected 0.1-86400"),
         (INTERVAL, "-5", "expected 0.1-86400"),
-        (RATIO, "200/5", "'200/5', expected a number such as 40, or meter"),
+        (RATIO, "200:5", "'200:5', expected a number such as 80, 400/5 or meter"),
         (RATIO, "0", "expected 1e-06-1000000"),
         (ANONYMOUS, "maybe", "'maybe', expected true or false"),
         (ROWS["log_level"], "LOUD", "'LOUD', expected one of DEBUG, INFO"),
@@ -81,6 +81,21 @@ def test_a_ratio_is_a_number_or_the_word_for_the_meter() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "ratio"), [("400/5", 80.0), (" 200 / 5 ", 40.0), ("14400/120", 120.0), ("1/2.5", 0.4)]
+)
+def test_a_ratio_is_read_as_the_plate_of_a_transformer_has_it(text: str, ratio: float) -> None:
+    assert from_text(RATIO, text) == check(RATIO, text) == ratio
+
+
+@pytest.mark.parametrize(
+    "text", ["400/0", "-400/5", "400/-5", "0/5", "400/5/2", "/5", "400/", "-5", "0"]
+)
+def test_a_ratio_is_above_zero(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        from_text(RATIO, text)
+
+
+@pytest.mark.parametrize(
     ("setting", "value", "problem"),
     [
         (PORT, "502", "'502', expected a whole number, without quotes"),
@@ -89,7 +104,8 @@ def test_a_ratio_is_a_number_or_the_word_for_the_meter() -> None:
         (INTERVAL, True, "expected a number"),
         (INTERVAL, float("nan"), "nan, expected 0.1-86400"),
         (INTERVAL, 10**400, "expected 0.1-86400"),
-        (RATIO, "40", "'40', expected a number without quotes, or 'meter'"),
+        (RATIO, "40", "'40', expected a number, without quotes"),
+        (RATIO, "many", "'many', expected a number such as 80, 400/5 or meter"),
         (RATIO, True, "expected a number"),
         (ANONYMOUS, 1, "expected true or false"),
         (ROWS["database.name"], 5, "expected a text in quotes"),

@@ -19,9 +19,9 @@ from tests.misbehaving import Connection, framed
 from tests.modbus.asking import links
 from tests.virtual_time import WallClock
 
-Rule: TypeAlias = Callable[[int, int], int | str | None]
-"""(address, count) → an exception code, `silent`, `zeros`, `half zeros`, `short`, or None for the
-right answer."""
+Rule: TypeAlias = Callable[[int, int], int | str | bytes | None]
+"""(address, count) → an exception code, `silent`, `closed`, `zeros`, `half zeros`, `short`, the
+data of the answer, or None for the right one."""
 
 TIMEOUT_S: Final = 1.0
 
@@ -57,6 +57,11 @@ def script(rule: Rule) -> misbehaving.Script:
                 await connection.send(misbehaving.right(request))
             elif isinstance(verdict, int):
                 await connection.send(framed(request[:2], bytes([1, request[7] | 0x80, verdict])))
+            elif isinstance(verdict, bytes):
+                body = request[6:8] + bytes([len(verdict)]) + verdict
+                await connection.send(framed(request[:2], body))
+            elif verdict == "closed":
+                return
             elif verdict == "zeros":
                 body = request[6:8] + bytes([2 * count]) + bytes(2 * count)
                 await connection.send(framed(request[:2], body))

@@ -31,13 +31,15 @@ SERIAL = 100
 class Owner:
     """A script: the meter that has the address now."""
 
-    def __init__(self) -> None:
-        self.serial = "A-1"
+    def __init__(self, serial: str = "A-1", stays: int = 1000) -> None:
+        self.serial = serial
+        self.stays = stays
+        """Answers on one connection; it closes when asked for more."""
         self.refuses = False
         self.asked = 0
 
     async def __call__(self, connection: Connection) -> None:
-        while True:
+        for _ in range(self.stays):
             request = await connection.request()
             if request[9] != SERIAL:
                 await connection.send(misbehaving.right(request))
@@ -45,12 +47,14 @@ class Owner:
             self.asked += 1
             said = b"\1\3\x08" + self.serial.encode().ljust(8, b"\0")
             await connection.send(framed(request[:2], b"\1\x83\2" if self.refuses else said))
+        await connection.request()
 
 
 @contextmanager
-def reader(subject: misbehaving.Meter, identity: str = "A-1") -> Iterator[Meter]:
+def reader(subject: misbehaving.Meter, identity: str = "A-1", pipeline: int = 1) -> Iterator[Meter]:
     with links() as opened:
-        link = opened.link(subject.host, subject.port, LinkSettings(backoff_max_s=1))
+        of_link = LinkSettings(backoff_max_s=1, pipeline=pipeline)
+        link = opened.link(subject.host, subject.port, of_link)
         settings = MeterSettings(timeout_s=1, retries=0, identity=identity)
         yield Meter("site/meter", MAP, link, settings, clock=WallClock())
 
@@ -162,6 +166,40 @@ def test_what_came_over_the_connection_before_is_not_that_meters_for_sure() -> N
                 assert reasons(await subject.read(WANTED)) == {"connection_reset"}
                 assert (await subject.read(WANTED)).gaps == {}
                 assert owner.asked == 2
+
+    run(check())
+
+
+@pytest.mark.parametrize("pipeline", [1, 3])
+def test_what_came_before_the_reading_went_on_elsewhere_is_no_value(pipeline: int) -> None:
+    """Another meter answers the first read and closes; the right one has the second."""
+    other, owner = Owner("B-2", stays=1), Owner()
+
+    async def script(connection: Connection) -> None:
+        await (other if connection.number == 1 else owner)(connection)
+
+    async def check() -> None:
+        async with meter(script) as peer:
+            with reader(peer, pipeline=pipeline) as subject:
+                reading = await subject.read(WANTED)
+                assert reading.gaps == {"W": "connection_reset"}
+                assert [value is None for value in reading.values] == [True, False]
+                assert (await subject.read(WANTED)).gaps == {}
+                assert (owner.asked, peer.connections) == (1, 2)
+
+    run(check())
+
+
+@pytest.mark.parametrize("pipeline", [1, 3])
+def test_what_came_over_a_judged_connection_is_a_value_though_it_was_lost(pipeline: int) -> None:
+    owner = Owner(stays=4)
+
+    async def check() -> None:
+        async with meter(owner) as peer:
+            with reader(peer, pipeline=pipeline) as subject:
+                assert (await subject.read(WANTED)).gaps == {}
+                assert (await subject.read(WANTED)).gaps == {}
+                assert (owner.asked, peer.connections) == (2, 2)
 
     run(check())
 

@@ -135,6 +135,28 @@ def test_after_a_day_a_refused_read_is_tried_behind_a_whole_reading() -> None:
     run(check())
 
 
+@pytest.mark.parametrize("how", ["silent", "short", 4, 5, 6, 10, 11])
+def test_what_is_no_refusal_confirms_none_and_takes_no_reason_away(how: int | str) -> None:
+    state: dict[str, int | str] = {"how": 2}
+
+    def rule(first: int, count: int) -> int | str | bytes | None:
+        return state["how"] if (first, count) == (107, 1) else refuses({107})(first, count)
+
+    async def check() -> None:
+        async with picky(rule, book(TWENTY)) as meter:
+            await meter.polled()
+            state["how"] = how
+            for _ in range(3):
+                meter.clock.step(61)
+                assert (await meter.polled()).gaps == {"m107": "exception:2"}
+                assert meter.spans()[-1] == (107, 1)
+                (lesson,) = meter.reader.lessons
+                assert (lesson.reason, lesson.times) == ("exception:2", 1)
+                assert (107, 1) not in await meter.asked()
+
+    run(check())
+
+
 def test_one_thing_is_tried_at_a_time_and_only_while_the_tick_has_time() -> None:
     async def check() -> None:
         async with picky(refuses({3, 9, 15}), book(range(20))) as meter:

@@ -93,11 +93,18 @@ def test_an_old_file_name_that_exists_means_that_file(maps_dir: Path) -> None:
     assert (len(found.metrics), found.warnings) == (1, ())
 
 
-def test_an_unknown_name_lists_the_maps_and_the_nearest(maps_dir: Path) -> None:
+def test_an_unknown_name_is_told_the_nearest_and_where_all_are(maps_dir: Path) -> None:
     text = refusal("nexus1272", maps_dir)
-    assert f"no such file, no such map in {maps_dir}, no shipped map" in text
-    known = ", ".join(name for name, _ in library.names(maps_dir))
-    assert f"maps are {known}, sunspec; did you mean nexus-1272?" in text
+    known = len(library.names(maps_dir))
+    assert text == (
+        f"nexus1272: did you mean nexus-1272? no such file, no such map in {maps_dir}; "
+        f"emdc map list shows all {known}"
+    )
+
+
+@pytest.mark.parametrize("path", ["maps/nexus1272", "maps/roof.xlsx", "roof.xlsx"])
+def test_a_path_is_only_told_that_there_is_no_such_file(path: str) -> None:
+    assert refusal(path) == f"{path}: no such file"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +122,7 @@ def test_an_unknown_name_lists_the_maps_and_the_nearest(maps_dir: Path) -> None:
     ],
 )
 def test_the_type_of_a_meter_leads_to_its_map(wanted: str, meant: str) -> None:
-    assert refusal(wanted).endswith(f"did you mean {meant}?")
+    assert refusal(wanted).startswith(f"{wanted}: did you mean {meant}?")
 
 
 @pytest.mark.parametrize("name", ["./nexus-1272", "maps/roof", "x" * 5000, "a\0b", "~nobody/x", ""])

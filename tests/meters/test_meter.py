@@ -281,7 +281,7 @@ def test_a_value_that_the_meter_cannot_give_at_once_is_a_fault_of_the_settings()
         with links() as opened:
             link = opened.link("127.0.0.1", 502, LinkSettings())
             settings = MeterSettings(max_registers=8)
-            with pytest.raises(ConfigError, match=r"site/m: serial fills 16 .* the meter gives 8"):
+            with pytest.raises(ConfigError, match=r"site/m: serial fills 16 .* max_registers is 8"):
                 Meter("site/m", book, link, settings, clock=WallClock())
 
     run(check())

@@ -243,5 +243,5 @@ def test_nothing_wanted_is_nothing_read() -> None:
 
 
 def test_a_value_longer_than_the_meter_gives_is_named() -> None:
-    with pytest.raises(ValueError, match="3-0-9 fills 9 registers, the meter gives 8"):
+    with pytest.raises(ValueError, match="3-0-9 fills 9 registers, max_registers is 8: raise it"):
         plan([metric(0, 9)], max_registers=8, max_gap=0)

@@ -17,10 +17,10 @@ from emdc.meters.families import measured
 from emdc.meters.probe import Candidate, Outcome, Prober, Tries, open_link
 from emdc.meters.register_map import RegisterMap
 from emdc.meters.sunspec import Block, Layout
-from emdc.meters.variants import Order, variant
+from emdc.meters.variants import Turn, variant
 from emdc.modbus.server import Answer, Server, serve
 from emdc.synthetic.simulator import Simulator, fixed_words
-from tests import misbehaving
+from tests import misbehaving, sunspec_device
 from tests.program import free_port
 
 MAPS = [library.find(name) for name, _ in library.names()]
@@ -28,7 +28,7 @@ NEXUS, EATON = library.find("nexus-1272"), library.find("eaton-pxm-4000")
 NAMES = ("nexus-1272", "eaton-pxm-4000", "carlo-gavazzi-em340", "siemens-pac3200")
 SOME = [library.find(name) for name in (*NAMES, "eastron-sdm630", "socomec-diris-a10")]
 QUICK = Tries(pace_s=0)
-WORDS, BYTES = Order(words=True), Order(bytes=True)
+WORDS, BYTES = Turn(words=True), Turn(bytes=True)
 
 
 def now() -> datetime:
@@ -70,7 +70,7 @@ def best(outcome: Outcome) -> Candidate:
     return outcome.best[0]
 
 
-def as_found(one: Candidate) -> tuple[str, int, int, Order]:
+def as_found(one: Candidate) -> tuple[str, int, int, Turn]:
     return one.register_map.name, one.unit, one.shift, one.order
 
 
@@ -80,23 +80,23 @@ def as_found(one: Candidate) -> tuple[str, int, int, Order]:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_map_of_a_meter_is_found_among_all(name: str) -> None:
     found = best(probed(meter(library.find(name))))
-    assert as_found(found) == (name, 1, 0, Order())
+    assert as_found(found) == (name, 1, 0, Turn())
     assert found.score.percent >= 95
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "carlo-gavazzi-em340"])
 @pytest.mark.parametrize("shift", [-1, 1])
 def test_addresses_that_are_all_one_off_are_found(name: str, shift: int) -> None:
-    moved = variant(library.find(name), shift, Order())
+    moved = variant(library.find(name), shift, Turn())
     assert moved is not None
     found = best(probed(meter(moved), SOME))
     # Swapped words one register off come near it, since the high word is there.
-    assert as_found(found) == (name, 1, shift, Order())
+    assert as_found(found) == (name, 1, shift, Turn())
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("order", [WORDS, BYTES, Order(words=True, bytes=True)])
-def test_the_order_of_words_and_bytes_is_found(name: str, order: Order) -> None:
+@pytest.mark.parametrize("order", [WORDS, BYTES, Turn(words=True, bytes=True)])
+def test_the_order_of_words_and_bytes_is_found(name: str, order: Turn) -> None:
     turned = variant(library.find(name), 0, order)
     assert turned is not None
     assert as_found(best(probed(meter(turned), SOME))) == (name, 1, 0, order)
@@ -104,7 +104,7 @@ def test_the_order_of_words_and_bytes_is_found(name: str, order: Order) -> None:
 
 def test_a_meter_behind_a_gateway_is_found_at_its_unit() -> None:
     outcome = probed(meter(NEXUS, unit=3))
-    assert as_found(best(outcome)) == ("nexus-1272", 3, 0, Order())
+    assert as_found(best(outcome)) == ("nexus-1272", 3, 0, Turn())
     assert [unit for unit, state in outcome.tally.units.items() if state.is_mute] == [1, 255, 2]
 
 
@@ -148,13 +148,13 @@ IDLE = dict.fromkeys(("W", "VAR", "VA", "Current", "Wh", "VARh", "VAh"), 0.0)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_meter_without_load_is_found_by_its_voltages_and_frequency(name: str) -> None:
     found = best(probed(still(name, **IDLE, pf=1.0), SOME))
-    assert as_found(found) == (name, 1, 0, Order())
+    assert as_found(found) == (name, 1, 0, Turn())
 
 
 def test_power_that_flows_back_is_no_sign_of_a_wrong_map() -> None:
     back = {"W_A": -1000.0, "W_B": -1100.0, "W_C": -900.0, "W": -3000.0, "VAR": 4000.0}
     turned = Simulator(EATON, fixed=back | {"VA": 5000.0, "pf": -0.6}).answer
-    assert as_found(best(probed(turned, SOME))) == ("eaton-pxm-4000", 1, 0, Order())
+    assert as_found(best(probed(turned, SOME))) == ("eaton-pxm-4000", 1, 0, Turn())
 
 
 def described(layout: Layout) -> Answer:
@@ -183,8 +183,22 @@ def described(layout: Layout) -> Answer:
 def test_a_device_that_describes_itself_is_found(base: int) -> None:
     layout = Layout(base, (Block(1, base + 2, 66), Block(213, base + 70, 124)))
     found = best(probed(described(layout)))
-    assert as_found(found) == ("sunspec", 1, 0, Order())
+    assert as_found(found) == ("sunspec", 1, 0, Turn())
     assert any(f"SunSpec marker at {base}, models 1, 213" in text for text in found.score.reasons)
+
+
+def test_the_marker_alone_is_no_fit() -> None:
+    subject = sunspec_device.device(sunspec_device.common(), sunspec_device.blank(213, 2))
+    (found,) = probed(subject.answer, [], replace(QUICK, units=(1,))).best
+    assert not found.score.fits
+    assert "- nothing beside the marker speaks for it" in found.score.reasons
+
+
+def test_a_device_whose_models_are_empty_is_left_out_with_the_reason() -> None:
+    subject = sunspec_device.device(sunspec_device.Block(103, []))
+    found = probed(subject.answer, [], replace(QUICK, units=(1,)))
+    assert not found.has_fit
+    assert "models 103 with 0 registers" in found.dropped["sunspec"]
 
 
 # What is not found
@@ -233,7 +247,7 @@ def test_values_that_jump_between_two_reads_speak_against_a_map() -> None:
         return (first if count < 2 else second).answer(unit, code, address, size)
 
     candidates = probed(jumping, [NEXUS], replace(QUICK, units=(1,))).candidates
-    (found,) = (one for one in candidates if (one.shift, one.order) == (0, Order()))
+    (found,) = (one for one in candidates if (one.shift, one.order) == (0, Turn()))
     assert "- voltage or frequency jumps between two reads" in found.score.reasons
 
 
@@ -262,6 +276,16 @@ def test_it_asks_no_more_than_it_may_and_says_so() -> None:
     outcome = probed(answer, tries=replace(QUICK, most_requests=20))
     assert outcome.tally.limited
     assert len(requests) == outcome.tally.requests <= 20
+
+
+def test_a_meter_that_answers_under_each_unit_alike_is_searched_once() -> None:
+    answer, requests = recorded(constant(7))
+    outcome = probed(answer, SOME, replace(QUICK, most_requests=3000))
+    assert not outcome.has_fit
+    asked_of = [sum(request[0] == unit for request in requests) for unit in outcome.tally.units]
+    assert len(asked_of) == 7
+    assert max(asked_of[1:]) < 10 < asked_of[0]
+    assert {outcome.tally.twin(unit) for unit in outcome.tally.units} == {None, 1}
 
 
 def test_it_reads_within_the_map_and_each_order_costs_no_request() -> None:
@@ -344,7 +368,7 @@ def test_a_unit_that_is_silent_on_some_registers_is_not_given_up() -> None:
                 await connection.send(misbehaving.framed(request[:2], head + data))
 
     outcome = misbehaved(picky, replace(QUICK, units=(1,), timeout_s=0.1), [EATON, NEXUS, EATON])
-    assert as_found(best(outcome)) == ("nexus-1272", 1, 0, Order())
+    assert as_found(best(outcome)) == ("nexus-1272", 1, 0, Turn())
 
 
 def test_a_meter_that_another_holds_is_left_alone() -> None:
@@ -381,6 +405,6 @@ def test_a_variant_keeps_all_but_addresses_and_orders() -> None:
 def test_no_variant_leaves_the_addresses_that_there_are() -> None:
     first = replace(NEXUS, metrics=(replace(NEXUS.metrics[0], address=0),))
     last = replace(NEXUS, metrics=(replace(NEXUS.metrics[0], address=65_534),))
-    assert variant(first, -1, Order()) is None
-    assert variant(last, 1, Order()) is None
-    assert variant(last, 0, Order()) is not None
+    assert variant(first, -1, Turn()) is None
+    assert variant(last, 1, Turn()) is None
+    assert variant(last, 0, Turn()) is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from emdc.errors import RegisterMapError
 from emdc.meters import rows, settings
 from emdc.meters.register_map import DataType, Metric
 from tests.meters import sheets
@@ -30,6 +31,21 @@ def test_the_six_columns_go_by_position_in_any_language() -> None:
 def test_a_known_header_in_a_wrong_place_is_warned_of() -> None:
     swapped = sheets.replaced(sheets.data(VOLTAGE), ">Metric Address<", ">Metric Size<")
     assert "Metrics!C1: header 'Metric Size' where" in parse(swapped).warnings[0]
+
+
+def test_headers_in_wrong_places_are_named_before_the_faults_that_they_make() -> None:
+    book = sheets.data(row(size="INT32", data_type=2), CURRENT)
+    for ours, theirs in (("Metric Size", "Type"), ("Data Type", "Metric Size")):
+        book = sheets.replaced(book, f">{ours}<", f">{theirs}<")
+    with pytest.raises(RegisterMapError) as caught:
+        parse(book)
+    first, *others = caught.value.faults
+    assert first == (
+        "Metrics!D1",
+        "the first six columns go by position: 'Type' where Metric Size is read, "
+        "'Metric Size' where Data Type is read",
+    )
+    assert [place for place, _ in others] == ["Metrics!D2", "Metrics!F2"]
 
 
 def test_a_first_row_that_is_a_metric_is_not_lost_silently() -> None:
@@ -97,7 +113,7 @@ def test_every_optional_column_is_found_by_its_header() -> None:
 def test_an_unknown_column_is_warned_of_once_and_ignored() -> None:
     found = parse(sheets.data([*VOLTAGE, "x"], [*CURRENT, "y"], extra=("Minimu",)))
     assert found.warnings == (
-        "Metrics!G1: column 'Minimu' is not known and ignored (did you mean minimum?)",
+        "Metrics!G1: column 'Minimu' is not known and ignored (did you mean Minimum?)",
     )
 
 
@@ -140,6 +156,9 @@ def test_a_second_column_of_one_name_is_a_fault() -> None:
         ({"scale": "\u22121"}, "write an ordinary minus"),
         ({"scale": "ten"}, "E2: 'ten' is not a number"),
         ({"data_type": "float"}, "F2: 'float', expected one of UINT8, UINT16"),
+        ({"data_type": "float"}, "(did you mean FLOAT32?)"),
+        ({"data_type": "uint-32"}, "(did you mean UINT32?)"),
+        ({"data_type": "Double"}, "(did you mean FLOAT64?)"),
         ({"data_type": None}, "F2: empty, expected a text"),
     ],
 )

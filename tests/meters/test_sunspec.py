@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from emdc.errors import ConfigError
+from emdc.errors import ConfigError, MeterError
 from emdc.meters import sunspec, sunspec_models
 from emdc.meters.invert import inverted
 from emdc.meters.meter import Meter, MeterSettings
@@ -155,7 +155,17 @@ def test_a_longer_block_has_the_points_that_are_known() -> None:
 
 
 def test_a_layout_with_nothing_in_it_is_a_map_without_metrics() -> None:
-    assert sunspec_models.map_of(sunspec.NOTHING).metrics == ()
+    nothing = sunspec_models.map_of(sunspec.NOTHING)
+    assert nothing.metrics == ()
+    assert read(device(), nothing).metrics == ()
+
+
+@pytest.mark.parametrize("models", [(103,), (1, 203), (64111,)])
+def test_models_without_a_value_are_no_device_that_can_be_read(models: tuple[int, ...]) -> None:
+    with pytest.raises(MeterError) as problem:
+        sunspec_models.map_of(layout(*models, length=0))
+    assert problem.value.reason == "not_discovered"
+    assert f"models {models[0]} with 0" in str(problem.value)
 
 
 def test_the_hash_is_that_of_the_layout() -> None:

@@ -313,6 +313,74 @@ def test_a_meter_that_closes_after_each_answer_waits_for_no_turn() -> None:
     run(check())
 
 
+def test_a_meter_that_has_failed_waits_for_its_turn_as_one_that_was_never_reached() -> None:
+    """It accepts and is mute: a thousand such would be asked anew in one instant."""
+
+    async def check() -> None:
+        async with meter(Connection.silent) as subject:
+            with link_to(subject) as link:
+                await ask(link, read(), timeout_s=0.1)
+                assert not link.dial.reached
+                assert await ask(link, read(unit=2), timeout_s=0.1)
+                assert link.connects == 2
+            subject.script = good
+            with link_to(subject) as link:
+                await ask(link, read())
+                assert link.dial.reached
+
+    run(check())
+
+
+def test_a_lookup_that_failed_when_nobody_waited_any_more_is_begun_anew(
+    names: Callable[[Resolver], None],
+) -> None:
+    asked = threading.Event()
+    lookups: list[str] = []
+
+    def away_at_first(host: str, _port: int) -> Sequence[str]:
+        lookups.append(host)
+        if len(lookups) == 1:
+            asked.wait()
+            raise socket.gaierror(socket.EAI_AGAIN, "the name server is away")
+        return ["127.0.0.1"]
+
+    async def check() -> None:
+        names(away_at_first)
+        lookup = Lookup()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lookup.places("a-meter", 502), 0.05)
+        asked.set()
+        await asyncio.sleep(0.2)
+        assert await lookup.places("a-meter", 502) == [(socket.AF_INET, ("127.0.0.1", 502))]
+
+    asyncio.run(check())
+
+
+def test_a_name_whose_lookups_hang_takes_two_threads_and_no_more(
+    names: Callable[[Resolver], None],
+) -> None:
+    released = threading.Event()
+    lookups: list[str] = []
+
+    def hanging(host: str, _port: int) -> Sequence[str]:
+        lookups.append(host)
+        released.wait()
+        return ["127.0.0.1"]
+
+    async def check() -> None:
+        names(hanging)
+        lookup = Lookup()
+        for _ in range(6):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(lookup.places("a-meter", 502), 0.05)
+            lookup.forget()
+        assert len(lookups) == 2
+        released.set()
+        assert await lookup.places("a-meter", 502)
+
+    asyncio.run(check())
+
+
 def test_the_pace_keeps_its_distance_and_saves_up_nothing() -> None:
     pace = Pace(10)
     assert [round(pace.turn(now), 3) for now in (5.0, 5.0, 5.05, 9.0, 9.0)] == [

@@ -7,6 +7,7 @@ import pytest
 
 from emdc.errors import ExceptionResponseError
 from emdc.modbus import LinkSettings
+from emdc.modbus.tcp import STEP
 from tests import misbehaving
 from tests.misbehaving import Connection, framed, good, meter
 from tests.modbus.asking import TIMEOUT_S, ask, link_to, read, reasons, right
@@ -111,7 +112,13 @@ def test_the_deadline_covers_the_whole_answer_however_it_drips() -> None:
     run(check())
 
 
-@pytest.mark.parametrize("twist", BESIDE.values(), ids=BESIDE)
+BESIDE_ONE: dict[str, Twist] = {
+    **BESIDE,
+    "before one under the id that comes next": lambda r: misbehaving.right(r) + moved(STEP)(r),
+}
+
+
+@pytest.mark.parametrize("twist", BESIDE_ONE.values(), ids=BESIDE_ONE)
 def test_the_right_answer_is_found_among_others_in_one_segment(twist: Twist) -> None:
     async def script(connection: Connection) -> None:
         while True:
@@ -216,7 +223,7 @@ def test_an_answer_that_began_before_its_request_is_none() -> None:
 
     async def script(connection: Connection) -> None:
         request = await connection.request()
-        early = moved(1)(request)
+        early = moved(STEP)(request)
         await connection.send(misbehaving.right(request) + early[:8])
         await connection.request()
         await connection.send(early[8:])

@@ -1,9 +1,14 @@
 import asyncio
+import socket
+import threading
+import time
+from contextlib import suppress
 
 import pytest
 
 from emdc.modbus import LinkSettings
 from emdc.modbus.exchange import Exchange
+from emdc.modbus.link import NEVER
 from tests import misbehaving
 from tests.misbehaving import Connection, framed, good, meter
 from tests.modbus.asking import TIMEOUT_S, ask, link_to, links, read, reasons, right
@@ -163,3 +168,32 @@ def test_closing_gives_back_connections_and_claims() -> None:
                 assert subject.open == 0
 
     run(check())
+
+
+def test_answers_that_came_while_the_process_was_held_up_are_taken_before_time_outs() -> None:
+    """The sweep may have its turn before the sockets have theirs."""
+    subject = socket.create_server(("127.0.0.1", 0))
+    port = subject.getsockname()[1]
+
+    def answer() -> None:
+        connection, _ = subject.accept()
+        with connection:
+            connection.sendall(misbehaving.right(connection.recv(12)))
+            with suppress(ConnectionError):
+                connection.recv(12)
+
+    async def check() -> None:
+        with links() as opened:
+            link = opened.link("127.0.0.1", port, LinkSettings())
+            asked = asyncio.ensure_future(ask(link, read(), timeout_s=0.2))
+            while link.deadline == NEVER:
+                await asyncio.sleep(0)
+            time.sleep(0.5)
+            opened._sweep()
+            assert await asked == [right(read())]
+
+    peer = threading.Thread(target=answer, daemon=True)
+    peer.start()
+    asyncio.run(check())
+    peer.join(5)
+    subject.close()

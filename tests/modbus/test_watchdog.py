@@ -8,7 +8,7 @@ from operator import attrgetter
 import pytest
 
 from emdc.modbus import Link, LinkSettings
-from emdc.modbus.link import FAILURES_TO_RESTART
+from emdc.modbus.backoff import FAILURES_TO_RESTART
 from emdc.modbus.readiness import Connection as Watched
 from emdc.modbus.watchdog import GRACE_S
 from tests.misbehaving import Connection, good, meter

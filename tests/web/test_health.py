@@ -72,7 +72,8 @@ def test_a_meter_that_refuses_registers_is_asked_about_its_map_and_not_its_power
     site = two_meters()
     site.read(EATON, why=f"exception:{code}", W=None, Voltage_AN=voltage)
     assert health(site)[1]["problems"] == [
-        f"refused: {EATON}: it answers but refuses these registers: is this the right map and unit?"
+        f"refused: {EATON}: it answers but refuses these registers: "
+        "is this the right map and unit? emdc probe finds out"
     ]
 
 

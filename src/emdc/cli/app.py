@@ -4,7 +4,13 @@ import difflib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cyclopts import App, CycloptsError, UnknownCommandError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CycloptsError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 from cyclopts.help import DefaultFormatter, HelpEntry
 from cyclopts.help.specs import ColumnSpec, DescriptionRenderer, NameRenderer
 from rich.console import Console, ConsoleOptions
@@ -36,6 +42,25 @@ _SUMMARY: Final = """Read energy meters over Modbus TCP and keep every reading.
 
 `emdc demo` shows it without a meter; `emdc COMMAND --help` explains a command."""
 
+
+_OF_METER: Final = {
+    "--map": "--panel_metrics_workbook",
+    "--host": "--panel_host=HOST:PORT",
+    "--port": "--panel_host=HOST:PORT",
+    "--name": "--panel_topic_prefix",
+}
+_TWINS: Final = {
+    "collect": _OF_METER,
+    "run": _OF_METER,
+    "probe": {
+        "--port": "HOST:PORT without a flag",
+        "--host": "HOST without a flag",
+        "--panel_host": "HOST without a flag",
+        "--panel_metrics_workbook": "--map",
+    },
+    "map": {"--port": "--host=HOST:PORT"},
+}
+"""Of each command, flags that people know from another one: what they are called here."""
 
 _WORDS: Final = {". Did you mean": ", did you mean", "? Available commands:": ", expected one of"}
 
@@ -89,13 +114,23 @@ def _problem(error: CycloptsError, asked: str) -> str:
         # The library would import every command to say this.
         return f"unknown command {asked!r}{_nearest(asked)}, expected one of {', '.join(COMMANDS)}"
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        return (
-            f"{error.unused_tokens[0]!r} belongs to no flag; a flag and its value are --flag=value"
-        )
+        return _stray(error.unused_tokens[0], asked)
+    if isinstance(error, UnknownOptionError):
+        flag = error.token.keyword or ""
+        if twin := _TWINS.get(asked, {}).get(flag):
+            return f"unknown option: {flag}, did you mean {twin}"
     text = str(error).strip().rstrip(".?")
     for said, ours in _WORDS.items():
         text = text.replace(said, ours)
     return text[:1].lower() + text[1:]
+
+
+def _stray(token: str, asked: str) -> str:
+    meant = "a flag and its value are --flag=value"
+    if asked in {"collect", "run"}:
+        flag = "--config" if token.endswith(".toml") else "--panel_host"
+        meant = f"did you mean {flag}={token}"
+    return f"{token!r} belongs to no flag; {meant}"
 
 
 def _nearest(name: str) -> str:

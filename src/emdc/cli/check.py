@@ -29,6 +29,8 @@ OWN: Final = (SINCE, JSON)
 _UNDER_WAY: Final = timedelta(seconds=5)
 """Ticks so young may still be on their way to the database."""
 _SHOWN: Final = 10
+_REASONS: Final = 4
+"""Reasons that are named of a meter, the most frequent ones."""
 
 
 @takes(*OWN, *DATABASE, CONFIG, *LOG)
@@ -62,7 +64,8 @@ def command(**given: object) -> int:
         _print(settings.redacted_url(), found, counted, spool)
         if skipped is not None:
             say(f"  {skipped}")
-        say("all is well" if healthy else "not all is well")
+        fine = "all accounted for" if counted and counted.gaps else "all is well"
+        say(fine if healthy else "not all is well")
     return 0 if healthy else 1
 
 
@@ -110,6 +113,11 @@ def _print_count(counted: Conservation) -> None:
         f"  {counted.due:,} values were due: {counted.values:,} are there,"
         f" {counted.gaps:,} have a reason why not"
     )
+    worst = sorted(counted.reasons.items(), key=lambda one: -sum(one[1].values()))
+    for meter, reasons in worst[:_SHOWN]:
+        most = sorted(reasons.items(), key=lambda one: -one[1])[:_REASONS]
+        said = ", ".join(f"{reason} {count:,}" for reason, count in most)
+        say(f"    {meter}: {said}{', …' if len(reasons) > _REASONS else ''}")
     if counted.pending:
         say(
             f"  {counted.pending:,} are not recorded yet: the collector writes them, or its next"

@@ -19,6 +19,7 @@ from emdc.config.table import CONFIG, PANEL, Setting
 from emdc.digits import rounder
 from emdc.errors import ConfigError
 from emdc.meters import plausible
+from emdc.place import is_device
 from emdc.reading import Value
 from emdc.web.advice import advice
 
@@ -121,7 +122,10 @@ def _explain(visits: Sequence[Visit]) -> bool:
             note(f"emdc: {one.profile.name} is being read by {one.held_by}{ask}")
         elif not one.answered:
             reasons = sorted(set(one.reading.gaps.values()))
-            note(f"emdc: {one.profile.name}: no value, {one.problem or ', '.join(reasons)}")
+            said = ": ".join(filter(None, (", ".join(reasons), one.unreached)))
+            note(f"emdc: {one.profile.name}: no value, {one.problem or said}")
+            if is_device(one.unreached):
+                continue  # which has said what is wrong with it
             reasons = reasons or [one.problem.partition(":")[0]]
             for sentence in dict.fromkeys(advice(reason) for reason in reasons):
                 note(f"  {sentence}")

@@ -7,16 +7,16 @@ from typing import Final
 
 from emdc.cli.lookup import own_values
 from emdc.cli.terminal import print_table
-from emdc.config.hosts import split_host
+from emdc.config.hosts import PORT, split_host
 from emdc.config.table import Setting
 from emdc.daemon import open_links
 from emdc.errors import ConfigError, EmdcError, MeterError
 from emdc.meters import discovery, sunspec, sunspec_models
 from emdc.meters.register_map import RegisterMap
 from emdc.meters.sunspec import Layout
+from emdc.place import place
 from emdc.web.advice import advice
 
-PORT: Final = 502
 HOST: Final = Setting(
     "", "host", "host", None, f"Device to ask, host or host:port, with the name {sunspec.NAME}"
 )
@@ -36,17 +36,18 @@ def show(given: Mapping[str, object]) -> RegisterMap:
             "of itself"
         )
     host, port = split_host(own["host"])
-    place = f"{host}:{port or PORT}, unit {own['unit']}"
+    where = f"{place(host, port or PORT)}, unit {own['unit']}"
     try:
         layout = asyncio.run(_ask(host, port or PORT, own["unit"]))
+        found = sunspec_models.map_of(layout)
     except MeterError as error:
-        raise EmdcError(f"{place}: {error}; {advice(error.reason)}") from error
+        raise EmdcError(f"{where}: {error}; {advice(error.reason)}") from error
     rows = [
         (str(block.model), str(block.address), str(block.length), _what(block.model))
         for block in layout.blocks
     ]
-    print_table(f"{place}: SunSpec from {layout.base}", (">model", ">address", ">length", ""), rows)
-    return sunspec_models.map_of(layout)
+    print_table(f"{where}: SunSpec from {layout.base}", (">model", ">address", ">length", ""), rows)
+    return found
 
 
 def _what(model: int) -> str:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
 
+from emdc.cli import wide
 from emdc.cli.csvfile import HEADER, instant_cell, text_cell, value_cell
 from emdc.cli.destination import destination
 from emdc.cli.flags import DATABASE, LOG, checked, takes
@@ -37,6 +38,8 @@ OWN: Final = (
     END,
     Setting("", "output", "path", None, "File to write; standard output without it"),
     Setting("", "overwrite", "switch", False, "Let --output take the place of a file"),
+    wide.WIDE,
+    wide.TIMEZONE,
 )
 # fmt: on
 _AT_ONCE: Final = 5000
@@ -50,7 +53,8 @@ def command(**given: Any) -> int:
 
     One line for each value: instant (UTC), topic, value. Ordered by meter,
     by time and by the meter's order of metrics; what is missing has no
-    line. `emdc import` reads it back.
+    line. `emdc import` reads it back. With --wide a row for each instant of
+    a meter, for spreadsheets.
 
         emdc export --db_host=emdc.db --start=2026-03-01 --end=2026-04-01
         emdc export --db_host=emdc.db --topic=UW/Mercer --output=mercer.csv
@@ -58,6 +62,9 @@ def command(**given: Any) -> int:
     patterns: list[str] = given.pop(TOPIC.flag, None) or []
     own: dict[str, Any] = checked(OWN, {row.flag: given.pop(row.flag, None) for row in OWN}, {})
     wanted = span(own["start"], own["end"], datetime.now(UTC))
+    zone = wide.zone_of(own["timezone"])
+    if own["timezone"] and not own["wide"]:
+        raise ConfigError("--timezone: expected with --wide; the lines without it are in UTC")
     settings = settings_of(given)
     output: Path | None = own["output"]
     if output is not None:
@@ -66,26 +73,35 @@ def command(**given: Any) -> int:
         found = Export(engine, chosen(stored_topics(engine), patterns), wanted)
         with _opened(output, overwrite=own["overwrite"]) as file, _progress(output) as tell:
             total = 0
-            for count, text in _lines(found.ticks()):
+            form = wide.form(found, zone) if own["wide"] else (HEADER, _long(found.ticks()))
+            for count, text in _lines(*form):
                 file.write(text.encode("utf-8", "backslashreplace"))
                 total += count
                 tell(count)
         _explain(found.left)
     if output is not None:
-        note(f"{total:,} values: {output}")
+        note(f"{total:,} {'rows' if own['wide'] else 'values'}: {output}")
     return 0
 
 
-def _lines(ticks: Iterator[Tick]) -> Iterator[tuple[int, str]]:
-    """Number of values and text of some lines; the header stands alone."""
+def _long(ticks: Iterator[Tick]) -> Iterator[list[Sequence[object]]]:
+    """The rows of each instant, one for each value."""
     topic_cell = cache(text_cell)
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)  # lines end as RFC 4180 wants it
-    writer.writerow(HEADER)
-    rows: list[Sequence[object]] = []
     for ts, cells in ticks:
         at = instant_cell(ts)
-        rows += [(at, topic_cell(name), value_cell(value)) for _, name, value in cells]
+        yield [(at, topic_cell(name), value_cell(value)) for _, name, value in cells]
+
+
+def _lines(
+    header: Sequence[str], groups: Iterator[list[Sequence[object]]]
+) -> Iterator[tuple[int, str]]:
+    """Number and text of some lines; the header is not counted."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)  # lines end as RFC 4180 wants it
+    writer.writerow(header)
+    rows: list[Sequence[object]] = []
+    for group in groups:
+        rows += group
         if len(rows) >= _AT_ONCE:
             writer.writerows(rows)
             yield len(rows), buffer.getvalue()

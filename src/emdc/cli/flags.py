@@ -42,7 +42,10 @@ _METAVARS: Final = {
 
 
 def takes(*rows: Setting, argument: Setting | None = None) -> Callable[[Command], Command]:
-    """Let a command take these flags as keywords, and one value without a flag before them."""
+    """Let a command take these flags as keywords, and one value without a flag before them.
+
+    That value may be left out when the row has a default.
+    """
 
     def described(command: Command) -> Command:
         parameters = [_parameter(row, inspect.Parameter.KEYWORD_ONLY) for row in rows]
@@ -92,7 +95,8 @@ def _parameter(row: Setting, kind: Any) -> inspect.Parameter:
             negative=(),
         ),
     ]
-    default = inspect.Parameter.empty if positional else None
+    needed = inspect.Parameter.empty if row.default is None else row.default
+    default = needed if positional else None
     return inspect.Parameter(row.flag, kind, default=default, annotation=hint)
 
 
@@ -107,7 +111,7 @@ def _group(row: Setting) -> str:
 def _help(row: Setting) -> str:
     """Its meaning, then what is allowed and what holds without it."""
     shown = [limits(row), ", ".join(row.choices)]
-    if row.default not in (None, False):
+    if row.default:
         shown.append(f"default {row.default}")
     extra = "; ".join(part for part in shown if part)
     return f"{row.help} ({extra})" if extra else row.help

@@ -11,13 +11,14 @@ from cyclopts import App
 from emdc.cli import described, plans
 from emdc.cli.flags import DEBUG, MAPS_DIR, takes
 from emdc.cli.lookup import find_map, maps_dir, own_values
-from emdc.cli.terminal import print_table, say
+from emdc.cli.terminal import is_narrow, print_table, say
 from emdc.config.table import CONFIG, Setting
 from emdc.errors import EmdcError, RegisterMapError
 from emdc.meters import explain, library, lint, sunspec, workbook
 from emdc.meters.register_map import Metric, RegisterMap
 
 NAME: Final = Setting("", "name", "text", None, "Name of a map, or path of a spreadsheet")
+OF_MAP: Final = Setting("", "name", "text", "", NAME.help)
 FILE: Final = Setting("", "file", "text", None, "Path of a spreadsheet, or name of a map")
 UNVERIFIED: Final = Setting(
     "", "unverified", "switch", False, "With the metrics of its sheet Unverified"
@@ -38,7 +39,7 @@ def list_maps(**given: object) -> int:
     folder = maps_dir(given)
     rows = [_summary(name, origin, given) for name, origin in library.names(folder)]
     columns = ("name", "vendor", "model", ">metrics", ">unverified", "origin", "certainty")
-    print_table("Register maps", columns, rows)
+    print_table("Register maps", columns, rows, spare=("origin", "certainty", ">unverified"))
     say(f"Your own maps: workbooks in {folder}")
     say("The map sunspec is what a device says of itself: emdc map show sunspec --host HOST")
     return 0
@@ -58,7 +59,7 @@ def show(name: str, /, **given: object) -> int:
     else:
         found = find_map(name, given, unverified=bool(given.get(UNVERIFIED.flag)))
     columns = ("metric", ">address", ">size", "type", ">scale", "unit", "kind", "details")
-    print_table(plans.title(found), columns, [_row(one) for one in found.metrics if not one.hidden])
+    print_table(plans.title(found), columns, map(_row, found.metrics), spare=("kind", ">size"))
     if found.notes:
         say(found.notes)
     return 0
@@ -120,17 +121,18 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count > 1 else ''}" if count else ""
 
 
-@app.command(name="plan", sort_key=3)
+@app.command(name="plan", sort_key=3, usage="Usage: emdc map plan [OPTIONS] [NAME]")
 @takes(
     *(MAPS_DIR, UNVERIFIED, plans.MAX_REGISTERS, plans.MAX_GAP),
     *(plans.EXPLAIN, plans.METER, CONFIG, DEBUG),
-    argument=NAME,
+    argument=OF_MAP,
 )
-def show_plan(name: str, /, **given: object) -> int:
+def show_plan(name: str = "", /, **given: object) -> int:
     """Print the reads that a collection cycle sends to the meter.
 
     With --meter or --config the reads of configured meters that have this
-    map, without what those have refused.
+    map, or of all, without what those have refused. A meter with the map
+    sunspec is known once the daemon has found it.
     """
     plans.show(name, given, unverified=bool(given.get(UNVERIFIED.flag)))
     return 0
@@ -150,26 +152,32 @@ def _summary(name: str, origin: str, given: dict[str, object]) -> tuple[str, ...
 
 def _certainty(metrics: Sequence[Metric]) -> str:
     """How many metrics are how sure: what each certainty begins with, counted."""
-    said = Counter(re.split("[:;,(]", metric.certainty)[0].strip() for metric in metrics)
+    said = Counter(map(_how_sure, metrics))
     return ", ".join(f"{count} {words}" for words, count in said.most_common() if words)
 
 
+def _how_sure(metric: Metric) -> str:
+    """What its certainty begins with, without the reasons."""
+    return re.split("[:;,(]", metric.certainty)[0].strip()
+
+
 def _row(metric: Metric) -> tuple[str, ...]:
+    sure = _how_sure(metric) if is_narrow() else metric.certainty
     details = {
         "function": metric.function_code if metric.function_code != 3 else None,
         "word order": metric.word_order if metric.word_order != "big" else None,
         "byte order": metric.byte_order if metric.byte_order != "big" else None,
         "bits": _bits(metric.bits) if metric.bits else None,
-        "offset": metric.offset or None,
+        "offset": _number(metric.offset or None),
         "invalid": ", ".join(f"0x{pattern:X}" for pattern in metric.invalid) or None,
-        "minimum": metric.minimum,
-        "maximum": metric.maximum,
-        "interval": metric.interval_s,
+        "minimum": _number(metric.minimum),
+        "maximum": _number(metric.maximum),
+        "interval": _number(metric.interval_s),
         "code": metric.code if metric.code != "plain" else None,
         "scale register": metric.scale_register or None,
         "ratio": metric.ratio or None,
         "group": metric.group or None,
-        "": metric.certainty or None,
+        "": "read for others" if metric.hidden else sure or None,
     }
     return (
         metric.name,
@@ -183,6 +191,10 @@ def _row(metric: Metric) -> tuple[str, ...]:
             f"{name} {value}".strip() for name, value in details.items() if value is not None
         ),
     )
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.15g}"
 
 
 def _bits(field: tuple[int, int]) -> str:

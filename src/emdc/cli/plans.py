@@ -7,18 +7,19 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from emdc import daemon, lessons
+from emdc import daemon, discoveries, lessons
 from emdc.cli.lookup import find_map, own_values
 from emdc.cli.settings import load
 from emdc.cli.terminal import print_table, say
-from emdc.config import MeterSettings, Settings, check_meters
+from emdc.config import check_meters
 from emdc.config.table import CONFIG, PANEL, Setting
 from emdc.errors import ConfigError
-from emdc.meters import explain
+from emdc.meters import explain, sunspec
 from emdc.meters.learned import Lesson, Lessons
-from emdc.meters.plan import Batch, plan, span_of
-from emdc.meters.reads import Limits
+from emdc.meters.plan import Batch
+from emdc.meters.reads import Limits, reads_of, reads_without, want
 from emdc.meters.register_map import RegisterMap
+from emdc.meters.words import NO_RATIOS
 
 MAX_REGISTERS, MAX_GAP = (
     Setting("", row.field, row.kind, None, row.help, row.low, row.high)
@@ -45,54 +46,80 @@ class _Subject(NamedTuple):
 
 
 def show(name: str, given: Mapping[str, object], *, unverified: bool) -> None:
-    """Print the reads of the map, once or for each of its meters that are asked for.
+    """Print the reads of the map, once or for each of its meters that are asked for; without a
+    name for each meter of the configuration.
 
     Raises ConfigError when there is no such meter, or a value is longer than a read may be.
     """
-    found = find_map(name, given, unverified=unverified)
     limits = own_values((MAX_REGISTERS, MAX_GAP), given)
-    explained = bool(given.get(EXPLAIN.flag) or given.get(METER.flag) or given.get(CONFIG.flag))
-    for subject in _subjects(name, found, given, limits):
-        _print(subject, explained=explained)
+    of_meters = bool(given.get(METER.flag) or given.get(CONFIG.flag))
+    if not name and not of_meters:
+        raise ConfigError("NAME: missing, expected a map, or --config=FILE for that of its meters")
+    # The meters of a configuration that describe themselves have maps of their own.
+    described = of_meters and name == sunspec.NAME
+    found = find_map(name, given, unverified=unverified) if name and not described else None
+    if found is not None and not of_meters:
+        subjects = [_Subject(title(found), found, limits_of(found, **limits))]
+    else:
+        subjects = _subjects(name, found, given, limits)
+    for subject in subjects:
+        _print(subject, explained=of_meters or bool(given.get(EXPLAIN.flag)))
 
 
 def planned(found: RegisterMap, limits: Limits, known: Sequence[Lesson] = ()) -> tuple[Batch, ...]:
     """The reads of all metrics together. Raises ConfigError when a value is too long for one."""
+    names = want(metric.name for metric in found.metrics)
     taught = Lessons(known)
-    metrics = [metric for metric in found.metrics if span_of([metric]) not in taught.refused]
     try:
-        return plan(
-            metrics, taught.avoid, max_registers=limits.max_registers, max_gap=limits.max_gap
-        )
+        whole = reads_of(found, names, unit=1, ratios=NO_RATIOS, limits=limits)
     except ValueError as error:
         raise ConfigError(f"{found.name}: {error}: raise max_registers") from error
+    if known:
+        whole = reads_without(whole, limits, taught.avoid, frozenset(taught.refused))
+    return tuple(read.batch for read in whole.reads)
 
 
-def limits_of(found: RegisterMap, registers: int | None = None, gap: int | None = None) -> Limits:
+def limits_of(
+    found: RegisterMap, max_registers: int | None = None, max_gap: int | None = None
+) -> Limits:
     """What one read may span: as given, else as the map says."""
-    return Limits(registers or found.max_registers, found.max_gap if gap is None else gap)
+    gap = found.max_gap if max_gap is None else max_gap
+    return Limits(max_registers or found.max_registers, gap)
 
 
 def _subjects(
-    name: str, found: RegisterMap, given: Mapping[str, object], limits: Mapping[str, Any]
+    name: str, found: RegisterMap | None, given: Mapping[str, object], limits: Mapping[str, Any]
 ) -> list[_Subject]:
-    registers, gap = limits.get("max_registers"), limits.get("max_gap")
-    if not (given.get(METER.flag) or given.get(CONFIG.flag)):
-        return [_Subject(title(found), found, limits_of(found, registers, gap))]
+    """The meters of the configuration that are asked for."""
     settings = load({CONFIG.flag: given.get(CONFIG.flag), "maps_dir": given.get("maps_dir")})
     check_meters(settings)
-    only = given.get(METER.flag)
-    chosen = tuple(m for m in settings.meters if only is None or m.name == only)
+    only, now = given.get(METER.flag), daemon.utc_now()
+    chosen = tuple(
+        meter
+        for meter in settings.meters
+        if only in (None, meter.name) and (name != sunspec.NAME or meter.map == name)
+    )
     plant = daemon.plan(msgspec.structs.replace(settings, meters=chosen)) if chosen else None
-    subjects = [
-        _of_meter(settings, meter, own, registers or meter.max_registers, _or(gap, meter.max_gap))
-        for meter, own in zip(chosen, plant.maps if plant else (), strict=True)
-        if own.hash == found.hash
-    ]
+    described = discoveries.maps_of(discoveries.known(settings, now, mend=False))
+    path = lessons.FILE.path(settings)
+    known = lessons.read(path, now, mend=False)
+    subjects = []
+    for meter, of_settings in zip(chosen, plant.maps if plant else (), strict=True):
+        own = described.get(meter.name, of_settings)
+        if found is None or own.hash == found.hash:
+            its = {flag: _or(value, getattr(meter, flag)) for flag, value in limits.items()}
+            taught = lessons.of(known, meter, own)
+            source = str(path or "nothing, as the database is in memory")
+            its_title = f"{meter.name}: {title(own)}"
+            subjects.append(_Subject(its_title, own, limits_of(own, **its), taught, source))
     if not subjects:
         names = ", ".join(f"{meter.name} ({meter.map})" for meter in settings.meters[:10])
-        which = f"{only!r} with the map {name}" if only else f"with the map {name}"
-        raise ConfigError(f"--meter: no meter {which} is configured, expected one of {names}")
+        wanted = " with ".join(
+            part
+            for part in (f"{only!r}" if only else "", f"the map {name}" if name else "")
+            if part
+        )
+        raise ConfigError(f"--meter: no meter {wanted} is configured, expected one of {names}")
     return subjects
 
 
@@ -100,28 +127,10 @@ def _or(given: int | None, other: int | None) -> int | None:
     return other if given is None else given
 
 
-def _of_meter(
-    settings: Settings,
-    meter: MeterSettings,
-    own: RegisterMap,
-    registers: int | None,
-    gap: int | None,
-) -> _Subject:
-    path = lessons.file_of(settings)
-    known = lessons.read(path, daemon.utc_now(), mend=False) if path else {}
-    taught = known.get(meter.name)
-    held = (own.hash, meter.unit, f"{meter.host}:{meter.port}")
-    same = taught is not None and (taught.map_hash, taught.unit, taught.address) == held
-    return _Subject(
-        f"{meter.name}: {title(own)}",
-        own,
-        limits_of(own, registers, gap),
-        taught.lessons if taught and same else (),
-        str(path or "nothing, as the database is in memory"),
-    )
-
-
 def _print(subject: _Subject, *, explained: bool) -> None:
+    if not subject.map.metrics:
+        say(f"{subject.title}: has not said yet what it holds; emdc map show sunspec asks it")
+        return
     batches = planned(subject.map, subject.limits, subject.lessons)
     columns = [">function", ">address", ">count", ">unused", ">metrics", "names"]
     rows = [_row(batch) for batch in batches]

@@ -11,8 +11,10 @@ from emdc.cli import verdict
 from emdc.cli.flags import DEBUG, MAPS_DIR, takes
 from emdc.cli.lookup import find_map, maps_dir, own_values
 from emdc.cli.terminal import note, say
-from emdc.config.hosts import split_host
+from emdc.config.hosts import PORT, split_host
+from emdc.config.sources import FLAG, Given, Notes
 from emdc.config.table import PANEL, RTU_OVER_TCP, Setting
+from emdc.config.transport import check_transport
 from emdc.daemon import open_links, utc_now
 from emdc.errors import ConfigError, RegisterMapError
 from emdc.logs import configure
@@ -22,7 +24,6 @@ from emdc.meters.register_map import RegisterMap
 from emdc.system import ending_signals
 
 HOST: Final = Setting("", "host", "host", None, "Address of the meter, host or host:port")
-PORT: Final = 502
 
 OWN: Final = (
     Setting("", "map", "text", None, "Try this map alone: a name or a path; by default every map"),
@@ -57,6 +58,7 @@ def command(host: str, /, **given: Any) -> int:
     own = own_values((*OWN, *WAY), given)
     tries = _tries(own)
     name, port = split_host(str(own_values((HOST,), {"host": host})["host"]))
+    _check_way(name, tries, given)
     place = verdict.Place(name, port or PORT, _way(own))
     maps = _maps(own["map"], given)
     configure("ERROR")
@@ -116,6 +118,22 @@ def _way(own: dict[str, Any]) -> dict[str, object]:
     return {row.flag: own[row.flag] for row in WAY if own[row.flag] != row.default}
 
 
+def _check_way(host: str, tries: Tries, given: dict[str, Any]) -> None:
+    """Raise ConfigError for flags with which EMDC would not read this host either."""
+    notes = Notes()
+    read = own_values(WAY, given)
+    flags = {
+        f"meters.{flag}": Given(read[flag], f"--{flag}", FLAG)
+        for flag in read
+        if given.get(flag) is not None
+    }
+    if 0 in tries.units:
+        flags["meters.unit"] = Given(0, "--units", FLAG)
+    fields = {key.removeprefix("meters."): one.value for key, one in flags.items()}
+    check_transport({"host": host, **fields}, flags, notes)
+    notes.end()
+
+
 def _units(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() and int(word) <= 255 for word in words):
@@ -131,7 +149,9 @@ def _maps(name: str | None, given: dict[str, Any]) -> dict[RegisterMap, str]:
     if name == sunspec.NAME:
         return {}
     if name is not None:
-        return {find_map(name, given): name}
+        origin = dict(library.names(maps_dir(given))).get(name)
+        named = name if origin in (None, library.SHIPPED) else origin
+        return {find_map(named, given): named}
     found = {}
     for known, origin in library.names(maps_dir(given)):
         named = known if origin == library.SHIPPED else origin
@@ -143,7 +163,8 @@ def _maps(name: str | None, given: dict[str, Any]) -> dict[RegisterMap, str]:
 
 
 def _announcement(place: verdict.Place, maps: Sequence[RegisterMap], tries: Tries) -> str:
-    what = maps[0].name if len(maps) == 1 else f"{len(maps)} maps"
+    names = [one.name for one in maps] or [sunspec.NAME]
+    what = names[0] if len(names) == 1 else f"{len(names)} maps"
     units = ", ".join(map(str, tries.units))
     return (
         f"{place}: trying {what} on unit {units}. Reads only, at most {tries.most_requests} "

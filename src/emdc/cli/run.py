@@ -14,6 +14,7 @@ from emdc.collector.ticker import Ticker
 from emdc.config import Settings
 from emdc.config.hosts import is_loopback
 from emdc.config.table import CONFIG, SETTINGS
+from emdc.place import place
 from emdc.system import listen
 from emdc.web.service import Service, StorageStatus
 
@@ -43,7 +44,7 @@ def command(**given: object) -> int:
     its environment variable (--panel_host: EMDC_PANEL_HOST), and that
     over the file.
     """
-    settings = load(given)
+    settings = load(given, serves=True)
     config.check_meters(settings)
     config.check_bind(settings.http)
     with listen(settings.http.host, settings.http.port) as listener:
@@ -79,7 +80,7 @@ def address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     if host in {"0.0.0.0", "::"}:
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"http://{place(host, port)}/"
 
 
 def _reach(settings: Settings) -> str:

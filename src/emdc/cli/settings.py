@@ -11,12 +11,20 @@ from emdc.config.table import CONFIG, PANEL
 
 log = logging.getLogger("emdc")
 
-_AS_JSON = {"auto": None, "text": False, "json": True}
+_AS_JSON = {"text": False, "json": True}
 
 
-def load(given: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Settings:
+def load(
+    given: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    *,
+    serves: bool = False,
+) -> Settings:
     """The settings of flags, environment (None: this process's) and file; what is strange about
     them has been logged. Raises ConfigError with every fault.
+
+    `serves`: the log is what the command has to say, and a program may read it; else it is only
+    beside the answer, and for people.
     """
     file = given.get(CONFIG.flag)
     settings = config.load(
@@ -24,7 +32,7 @@ def load(given: Mapping[str, object], environment: Mapping[str, str] | None = No
         environment=os.environ if environment is None else environment,
         config_file=Path(str(file)).expanduser() if file else None,
     )
-    start_log(settings)
+    start_log(settings, auto=None if serves else False)
     return settings
 
 
@@ -36,11 +44,10 @@ def without_meters() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in meters}
 
 
-def start_log(settings: Settings) -> logs.LogHandler:
-    """Log to stderr as the settings say."""
-    handler = logs.configure(
-        settings.log_level, json=_AS_JSON[settings.log_format], secrets=settings.secrets()
-    )
+def start_log(settings: Settings, *, auto: bool | None = None) -> logs.LogHandler:
+    """Log to stderr as the settings say; `auto`: as JSON where they do not, None by the stream."""
+    as_json = _AS_JSON.get(settings.log_format, auto)
+    handler = logs.configure(settings.log_level, json=as_json, secrets=settings.secrets())
     for warning in settings.warnings:
         log.warning("setting", extra={"found": warning})
     return handler

@@ -1,11 +1,13 @@
 """`emdc simulate`: a register map served as if it were a meter, for any Modbus client."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import shlex
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from emdc import place as places
 from emdc.cli.flags import DEBUG, MAPS_DIR, takes
 from emdc.cli.lookup import find_map, own_values
 from emdc.cli.terminal import say
@@ -57,7 +59,8 @@ def command(**given: Any) -> int:
     described = own["map"] == sunspec.NAME
     register_map = simulated.device(points()) if described else find_map(own["map"], given)
     place = Place(own["host"], own["port"], own["latency"] / 1000, own["unit"], own["transport"])
-    asyncio.run(_serve(register_map, place))
+    named = {"panel_metrics_workbook": own["map"], "maps_dir": given.get("maps_dir")}
+    asyncio.run(_serve(register_map, place, named))
     return 0
 
 
@@ -77,9 +80,10 @@ async def serving(register_map: RegisterMap, place: Place) -> AsyncIterator[int]
             rtu=place.transport == RTU_OVER_TCP,
         )
     except OSError as error:
+        where = places.place(place.host, place.port)
         raise EmdcError(
-            f"cannot listen on {place.host}:{place.port}: {error.strerror or error}; choose "
-            "another --port, or end the program that has it"
+            f"cannot listen on {where}: {error.strerror or error}; choose another --port, or end "
+            "the program that has it"
         ) from error
     try:
         yield server.port
@@ -88,26 +92,29 @@ async def serving(register_map: RegisterMap, place: Place) -> AsyncIterator[int]
         await server.wait_closed()
 
 
-async def _serve(register_map: RegisterMap, place: Place) -> None:
+async def _serve(register_map: RegisterMap, place: Place, named: Mapping[str, object]) -> None:
     stop = asyncio.Event()
     for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving(register_map, place) as port:
-        _introduce(register_map, place, port)
+        _introduce(register_map, place, port, named)
         await stop.wait()
 
 
-def _introduce(register_map: RegisterMap, place: Place, port: int) -> None:
+def _introduce(
+    register_map: RegisterMap, place: Place, port: int, named: Mapping[str, object]
+) -> None:
+    """Say what is served, and how to read it; `named` are the flags that find its map."""
     unit = "" if place.unit is None else f", unit {place.unit}"
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    say(f"{register_map.name}: {len(register_map.metrics)} metrics at {host}:{port}{unit}")
-    flags = [
-        f"--panel_host={host}:{port}",
-        f"--panel_topic_prefix=demo/{register_map.name}",
-        f"--panel_metrics_workbook={register_map.name}",
-    ]
-    if place.unit is not None:
-        flags.append(f"--panel_unit={place.unit}")
-    if place.transport != TRANSPORTS[0]:
-        flags.append(f"--panel_transport={place.transport}")
-    say(f"try: emdc collect {' '.join(flags)}")
+    where = places.place(place.host, port)
+    count = sum(not metric.hidden for metric in register_map.metrics)
+    say(f"{register_map.name}: {count} metrics at {where}{unit}")
+    flags: dict[str, object] = {
+        "panel_host": where,
+        "panel_topic_prefix": f"demo/{register_map.name}",
+        **named,
+        "panel_unit": place.unit,
+        "panel_transport": None if place.transport == TRANSPORTS[0] else place.transport,
+    }
+    told = [f"--{flag}={value}" for flag, value in flags.items() if value is not None]
+    say(f"try: emdc collect {shlex.join(told)}")

@@ -12,6 +12,8 @@ from rich.text import Text
 
 # Everything that moves the cursor, colours the screen or turns the direction of text around.
 _UNSAFE: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+WIDE_COLUMNS: Final = 120
+_UNBOUNDED: Final = 100_000
 PIPE_COLUMNS: Final = 200
 """Whoever reads tables by a program wants whole lines."""
 
@@ -31,17 +33,52 @@ def note(text: str) -> None:
     print(clean(text), file=sys.stderr, flush=True)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table; a column named `>name` is aligned to the right, numbers as a rule."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(cell)) for cell in row))
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    spare: Sequence[str] = (),
+) -> None:
+    """A table; a column named `>name` is aligned to the right, numbers as a rule.
+
+    The first column holds what people copy: it stays on one line while it takes half the width at
+    most. Columns of `spare` are left out, the first of them first, on a screen too narrow for all.
+    """
     output = screen()
+    cells = [[Text(clean(cell)) for cell in row] for row in rows]
+    kept = list(range(len(columns)))
+    table = _table(columns, cells, kept, output)
+    unbounded = output.options.update(max_width=_UNBOUNDED)
+    for name in spare if is_screen() else ():
+        if output.measure(table, options=unbounded).maximum <= output.width:
+            break
+        kept.remove(columns.index(name))
+        table = _table(columns, cells, kept, output)
     output.print(Text(clean(title), "bold"), soft_wrap=True)
     output.print(table)
+
+
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[Text]], kept: Sequence[int], output: Console
+) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=is_screen())
+    first = max((row[0].cell_len for row in rows), default=0)
+    for index in kept:
+        name = columns[index]
+        table.add_column(
+            name.lstrip(">"),
+            justify="right" if name.startswith(">") else "left",
+            overflow="fold",
+            no_wrap=index == 0 and first <= output.width // 2,
+        )
+    for row in rows:
+        table.add_row(*(row[index] for index in kept))
+    return table
+
+
+def is_screen() -> bool:
+    """Whether people look at the output, and not a program."""
+    return sys.stdout.isatty()
 
 
 class _Console(Console):
@@ -53,5 +90,10 @@ class _Console(Console):
 
 def screen(width: int = PIPE_COLUMNS) -> Console:
     """Standard output for tables and help; `width` holds where it is no terminal."""
-    columns = None if sys.stdout.isatty() else width
+    columns = None if is_screen() else width
     return _Console(file=sys.stdout, width=columns, highlight=False, markup=False)
+
+
+def is_narrow() -> bool:
+    """Whether long texts would make tables hard to read."""
+    return screen().width < WIDE_COLUMNS

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from emdc.cli.terminal import print_table, say
-from emdc.config.hosts import is_device
+from emdc.errors import MeterError
 from emdc.meters.asker import UnitState
 from emdc.meters.probe import Candidate, Outcome
 from emdc.meters.register_map import RegisterMap
-from emdc.meters.variants import Order
+from emdc.meters.variants import Turn
+from emdc.place import is_device, place
 
 SHOWN: Final = 8
 """Candidates in the table."""
@@ -50,10 +51,7 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """As a setting takes it."""
-        if is_device(self.host):
-            return self.host
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return place(self.host, self.port)
 
 
 def show(outcome: Outcome, place: Place, maps: Mapping[RegisterMap, str]) -> None:
@@ -96,7 +94,7 @@ def _addresses(shift: int) -> str:
     return f"each {shift:+d}" if shift else "as in the map"
 
 
-def _order(order: Order) -> str:
+def _order(order: Turn) -> str:
     swapped = [name for name, on in (("words", order.words), ("bytes", order.bytes)) if on]
     return f"{' and '.join(swapped)} swapped" if swapped else "as in the map"
 
@@ -105,7 +103,10 @@ def _units(outcome: Outcome) -> None:
     """Which units answer, and what is the matter with the others."""
     found: dict[str, list[str]] = {}
     for unit, state in outcome.tally.units.items():
-        text = "answers" if state.answers else _silence(state)
+        twin = outcome.tally.twin(unit)
+        text = _silence(state)
+        if state.answers:
+            text = "answers" if twin is None else f"answers just as unit {twin} does"
         found.setdefault(text, []).append(str(unit))
     for text, units in found.items():
         say(f"unit {', '.join(units)}: {text}")
@@ -132,8 +133,7 @@ def _verdict(outcome: Outcome, place: Place, maps: Mapping[RegisterMap, str]) ->
     problem = outcome.tally.problem
     if problem is not None:
         held = f" is being read by {outcome.held_by}" if outcome.held_by else ""
-        text = _PROBLEMS.get(problem.reason, str(problem))
-        yield f"{place}{held}: {text}"
+        yield f"{place}{held}: {_problem(problem, place)}"
         return
     fitting = [one for one in outcome.best if one.score.fits]
     if not fitting:
@@ -143,6 +143,17 @@ def _verdict(outcome: Outcome, place: Place, maps: Mapping[RegisterMap, str]) ->
         best, *others = [one for one in fitting if one.unit == unit]
         yield from _fit(best, others)
         yield from settings(best, place, maps.get(best.register_map, best.register_map.name))
+
+
+def _problem(problem: MeterError, place: Place) -> str:
+    """What keeps everything from being asked, and what to do."""
+    text = _PROBLEMS.get(problem.reason, problem.reason)
+    if problem.reason == "meter_held":
+        return text
+    detail = problem.detail.removeprefix(str(place)).removeprefix(": ")
+    if is_device(place.host):
+        return detail or text
+    return f"{text} ({detail})" if detail else text
 
 
 def _nothing(outcome: Outcome, place: Place) -> Iterator[str]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from emdc.daemon import Plant, open_links, open_meters, search, utc_now
+from emdc.daemon import Plant, open_links, open_meters, utc_now
 from emdc.errors import StorageError
 from emdc.meters.meter import Meter
-from emdc.reading import Gap, MeterProfile, MeterReading
+from emdc.reading import MeterProfile, MeterReading
 from emdc.storage.database import Database
 from emdc.storage.recorder import Recorder
 
@@ -27,6 +27,8 @@ class Visit:
     """What the process says of itself that has the meter's connection; empty when this one had."""
     problem: str = ""
     """Why it is not known what it holds."""
+    unreached: str = ""
+    """Why its connection could not be made."""
 
     @property
     def answered(self) -> bool:
@@ -38,8 +40,8 @@ async def read(plant: Plant) -> list[Visit]:
     """Every metric of every meter, all meters at once; in the order of the settings."""
     links = open_links(f"emdc collect, process {os.getpid()}")
     try:
-        opened = open_meters(plant, links)
-        found, problems = await search(plant, links, opened, tell=_tell_nobody).once()
+        opened, searching = open_meters(plant, links, mend=False)
+        found, problems = await searching.once()
         meters = [found.get(meter.name, meter) for meter in opened]
         readings = await asyncio.gather(*map(_reading, meters))
         return [
@@ -48,6 +50,7 @@ async def read(plant: Plant) -> list[Visit]:
                 reading,
                 meter.link.dial.held_by,
                 "" if meter.profile.topics else str(problems[meter.name]),
+                meter.link.dial.problem,
             )
             for meter, reading in zip(meters, readings, strict=True)
         ]
@@ -62,10 +65,6 @@ async def _reading(meter: Meter) -> MeterReading:
         return await meter.read(names)
     now = utc_now()
     return MeterReading(meter.name, now, now, (), (), {}, scheduled=False)
-
-
-async def _tell_nobody(_gaps: Sequence[Gap]) -> None:
-    return
 
 
 async def store(database: Database, visits: Sequence[Visit]) -> None:

@@ -13,11 +13,13 @@ log = logging.getLogger(__name__)
 
 
 class Changes:
-    """`held_by` gives what another process says of itself that has a meter's connection, or ""."""
+    """`problem` gives what is wrong with a meter's connection, or ""; with the reason `meter_held`
+    that is what the process says of itself that has it.
+    """
 
-    def __init__(self, held_by: Callable[[str], str]) -> None:
-        self._held_by = held_by
-        self._silent: dict[str, tuple[GapReason, datetime]] = {}
+    def __init__(self, problem: Callable[[str], str]) -> None:
+        self._problem = problem
+        self._silent: dict[str, tuple[GapReason, str, datetime]] = {}
 
     async def write(self, readings: Sequence[MeterReading]) -> None:
         """Compare each meter with how it was."""
@@ -25,7 +27,7 @@ class Changes:
             if not reading.answered:
                 self._fell_silent(reading)
             elif reading.meter in self._silent:
-                _, since = self._silent.pop(reading.meter)
+                *_, since = self._silent.pop(reading.meter)
                 away_s = round((reading.read_at - since).total_seconds(), 1)
                 log.warning("meter answers again", extra={"meter": reading.meter, "away_s": away_s})
 
@@ -34,12 +36,13 @@ class Changes:
 
     def _fell_silent(self, reading: MeterReading) -> None:
         reason = next(iter(reading.gaps.values()), "no metrics")
-        before, since = self._silent.get(reading.meter, ("", reading.read_at))
+        problem = self._problem(reading.meter)
+        before, known, since = self._silent.get(reading.meter, ("", "", reading.read_at))
         # Not asking for a while is what follows from the reason before, not another one.
-        if reason == before or (before and reason == "backoff_skipped"):
+        if (reason, problem) == (before, known) or (before and reason == "backoff_skipped"):
             return
-        self._silent[reading.meter] = (reason, since)
+        self._silent[reading.meter] = (reason, problem, since)
         facts = {"meter": reading.meter, "reason": reason}
-        if reason == "meter_held" and (holder := self._held_by(reading.meter)):
-            facts["held_by"] = holder
+        if problem:
+            facts["held_by" if reason == "meter_held" else "error"] = problem
         log.warning("meter does not answer", extra=facts)

@@ -62,22 +62,42 @@ class Ticker:
         self._last = to_us(begin) - 1
         self._wanted: dict[tuple[int, frozenset[int]], frozenset[str]] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Every meter was dropped."""
+        return not self._meters
+
+    def add(self, meter: Meter, begin: datetime) -> None:
+        """Read this one too. Its ticks from `begin` on that were run without it become gaps."""
+        groups = intervals_us(meter.profile)
+        self._meters.append((meter, groups))
+        self._lose_of(
+            meter, self.schedule.at_or_after(to_us(begin)), self.schedule.after(self._last)
+        )
+        self._look(meter, groups, frozenset())
+
     def replace(self, meter: Meter) -> None:
         """Let this one be read instead of that of its name, which has the same topics."""
         self._meters = [
             (meter if one.name == meter.name else one, groups) for one, groups in self._meters
         ]
 
-    def drop(self, name: str) -> None:
-        """Read the meter of this name no more."""
+    def drop(self, name: str, end: datetime) -> None:
+        """Read the meter of this name no more. Its ticks before `end` that were not run yet become
+        gaps.
+        """
+        for meter, _ in self._meters:
+            if meter.name == name:
+                end_us = self.schedule.at_or_after(to_us(end))
+                self._lose_of(meter, self.schedule.after(self._last), end_us)
         self._meters = [(one, groups) for one, groups in self._meters if one.name != name]
         self._wanted.clear()
 
     async def run(self) -> None:
-        """Tick until cancelled. Goes on after the last tick when it is started again."""
+        """Tick until cancelled, or empty. Goes on after the last tick when it is started again."""
         self._offset_us = self._wall_offset()
         tick = self._next(self._last)
-        while True:
+        while not self.is_empty:
             await self._wait(tick)
             resume = self._next(tick - 1)
             if resume == tick:  # the wait was not too long
@@ -116,18 +136,19 @@ class Ticker:
                 meter, self._due_metrics(place, groups, due), moment, until
             )
         ]
-        if not self.ticks:
-            self._look(due)
+        for meter, groups in () if self.ticks else self._meters:
+            self._look(meter, groups, due)
         self.ticks += 1
         self.last_tick = moment
         self._collector.lose(lost)
 
-    def _look(self, due: frozenset[int]) -> None:
+    def _look(
+        self, meter: Meter, groups: Mapping[int, frozenset[str]], due: frozenset[int]
+    ) -> None:
         """Read what comes round seldom: its first slot may be an hour away."""
-        for meter, groups in self._meters:
-            later = [us for us in groups if us > SELDOM_US and us not in due]
-            if later:
-                self._collector.look(meter, want(name for us in later for name in groups[us]))
+        later = [us for us in groups if us > SELDOM_US and us not in due]
+        if later:
+            self._collector.look(meter, want(name for us in later for name in groups[us]))
 
     def _due_metrics(
         self, place: int, groups: Mapping[int, frozenset[str]], due: frozenset[int]
@@ -150,6 +171,11 @@ class Ticker:
                 for meter, _ in self._meters
             ]
         )
+
+    def _lose_of(self, meter: Meter, first: int, following: int) -> None:
+        """Ticks of one meter, before `following`; there may be none."""
+        if first < following:
+            self._collector.lose([gap(meter.name, first, following, "overrun")])
 
     def _wall_offset(self) -> int:
         """Wall clock minus monotonic clock, in microseconds."""

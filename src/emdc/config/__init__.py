@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from emdc.config.database import Database, url_password, url_type
-from emdc.config.hosts import is_device, is_loopback
+from emdc.config.hosts import PORT, is_loopback
 from emdc.config.meters import described_meters
 from emdc.config.secret import Secret
 from emdc.config.settle import settle
@@ -28,6 +28,7 @@ from emdc.config.sources import (
 )
 from emdc.config.table import CONFIG, SETTINGS
 from emdc.errors import ConfigError
+from emdc.place import place
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,7 +50,7 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Without the port; or the path of a serial device."""
     map: str
     """Path of a workbook, or the name of a map."""
-    port: int = 502
+    port: int = PORT
     unit: int = 1
     worksheet: str = "Metrics"
     interval: float | None = None
@@ -82,7 +83,7 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     @property
     def place(self) -> str:
         """Where the meter is reached, for people."""
-        return self.host if is_device(self.host) else f"{self.host}:{self.port}"
+        return place(self.host, self.port)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from emdc.config.secret import Secret
 from emdc.config.table import DATABASE_TYPES
+from emdc.place import place
 
 _URL: Final = re.compile(
     r"(?P<type>[a-z0-9+]+)://"
@@ -63,10 +64,9 @@ class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             return _with_password(self.url.reveal(), password)
         if self.type == "sqlite":
             return "sqlite://" if self.host == ":memory:" else f"sqlite:///{quote(self.host)}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = f":{self.port}" if self.port else ""
+        where = place(self.host, self.port)
         user = quote(self.user, safe="") + _encoded(password)
-        return f"{_driver(self.type)}://{user}@{host}{port}/{quote(self.name, safe='')}"
+        return f"{_driver(self.type)}://{user}@{where}/{quote(self.name, safe='')}"
 
 
 def check_server_host(host: str) -> None:

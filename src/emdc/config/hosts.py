@@ -7,14 +7,14 @@ import ipaddress
 import re
 from typing import Final
 
+from emdc.place import is_device
+
+PORT: Final = 502
+"""Where meters listen, unless a setting says otherwise."""
+
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
-
-
-def is_device(host: str) -> bool:
-    """Whether the place of a host has the path of a serial device."""
-    return host.startswith("/")
 
 
 def split_host(text: str) -> tuple[str, int | None]:

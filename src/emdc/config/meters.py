@@ -7,11 +7,12 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
-from emdc.config.hosts import is_device, split_host
+from emdc.config.hosts import PORT, split_host
 from emdc.config.sources import FromFile, Given, Notes
 from emdc.config.table import PANEL
 from emdc.config.transport import check_transport
 from emdc.config.values import Read
+from emdc.place import is_device
 
 MOST_METERS: Final = 10_000
 REQUIRED: Final = ("name", "host", "map")
@@ -20,6 +21,7 @@ OF_CONNECTION: Final = (
     *("baudrate", "parity", "stop_bits", "ignore_transaction_id"),
 )
 """Settings of the one connection that all meters behind a host and port share."""
+_DEFAULTS: Final = {row.field: row.default for row in PANEL if row.field in OF_CONNECTION}
 
 
 def described_meters(
@@ -32,8 +34,13 @@ def described_meters(
     """
     panel = {s.key: given[s.key] for s in PANEL if s.key in given}
     if panel and file.meters:
-        first = next(iter(panel.values())).where
-        notes.fault(first, f"describes a meter and so does {file.names[0]}, expected one of them")
+        fields = ", ".join(key.removeprefix("meters.") for key in panel)
+        notes.fault(
+            next(iter(panel.values())).where,
+            f"describes the one meter of flags or environment, and so does {file.names[0]} one: "
+            f"set {fields} there, or leave [[meters]] out",
+        )
+        panel = {}
     if len(file.meters) > MOST_METERS:
         notes.fault(file.names[0], f"{len(file.meters)} meters, expected at most {MOST_METERS}")
         return []
@@ -99,10 +106,10 @@ def _check_connections(places: list[str], meters: list[dict[str, Any]], notes: N
     first: dict[tuple[str, int], tuple[str, dict[str, Any]]] = {}
     for place, fields in zip(places, meters, strict=True):
         host = str(fields.get("host", ""))
-        address = (host if is_device(host) else host.lower(), fields.get("port", 502))
+        address = (host if is_device(host) else host.lower(), fields.get("port", PORT))
         before, settings = first.setdefault(address, (place.rpartition(": ")[2], fields))
-        for name in OF_CONNECTION:
-            if fields.get(name) != settings.get(name):
+        for name, default in _DEFAULTS.items():
+            if fields.get(name, default) != settings.get(name, default):
                 notes.warn(
                     f"{place}.{name}",
                     f"differs from that of {before}, which is behind the same host and port: "

@@ -5,13 +5,13 @@ shows all of it.
 """
 
 import difflib
-import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from emdc.config import broken
 from emdc.config.database import url_password
 from emdc.config.secret import Secret, exposure
 from emdc.config.table import CONFIG, SETTINGS, Setting
@@ -153,19 +153,14 @@ def read_toml(path: Path) -> dict[str, object]:
     if len(content) > LARGEST_FILE:
         raise ConfigError(f"{path}: more than {LARGEST_FILE // 1024**2} MB, expected less")
     try:
-        return tomllib.loads(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}: line {line}: a byte that is not UTF-8") from error
+    try:
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(_broken(path, str(error))) from error
-
-
-def _broken(path: Path, problem: str) -> str:
-    found = re.search(r" \(at line (\d+), column (\d+)\)$", problem)
-    if found is None:
-        return f"{path}: not TOML: {problem}"
-    return f"{path}: line {found[1]}, column {found[2]}: not TOML: {problem[: found.start()]}"
+        raise ConfigError(f"{path}: {broken.described(str(error), text)}") from error
 
 
 def _table(table: object, place: tuple[str, str], notes: Notes) -> dict[str, Given]:

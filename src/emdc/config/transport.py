@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from emdc.config.hosts import is_device
 from emdc.config.sources import Given, Notes
 from emdc.config.table import RTU_OVER_TCP
+from emdc.place import is_device
 
 SPEEDS: Final = (
     *(300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 500000),

@@ -19,6 +19,8 @@ Read: TypeAlias = str | int | float | bool | Secret | Path
 # ASCII on purpose: int() and float() also take full-width digits and underscores.
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]*)?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,3})?")
+_PLATE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*/\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)")
+"""Primary and secondary of a transformer as its plate names them, such as 400/5."""
 _SWITCH: Final = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -40,8 +42,8 @@ def from_text(setting: Setting, text: str) -> Read:
         return check(setting, int(_matching(_WHOLE, text, "a whole number")))
     if setting.kind == "number":
         return check(setting, float(_matching(_NUMBER, text, "a number such as 2.5")))
-    if setting.kind == "ratio" and text.lower() != METER:
-        return check(setting, float(_matching(_NUMBER, text, f"a number such as 40, or {METER}")))
+    if setting.kind == "ratio":
+        return check(setting, float(text) if _NUMBER.fullmatch(text) else text)
     if setting.kind == "switch":
         if text.lower() not in _SWITCH:
             raise ValueError(f"{shown(text)}, expected true or false")
@@ -79,11 +81,15 @@ def _number(setting: Setting, value: object) -> float:
 
 
 def _ratio(setting: Setting, value: object) -> float | str:
-    if isinstance(value, str):
-        if value.strip().lower() != METER:
-            raise ValueError(f"{shown(value)}, expected a number without quotes, or {METER!r}")
+    if not isinstance(value, str):
+        return _number(setting, value)
+    if value.strip().lower() == METER:
         return METER
-    return _number(setting, value)
+    plate = _PLATE.fullmatch(value.strip())
+    if plate is None or not float(plate[2]):
+        said = ", without quotes" if _NUMBER.fullmatch(value) else f" such as 80, 400/5 or {METER}"
+        raise ValueError(f"{shown(value)}, expected a number{said}")
+    return _number(setting, float(plate[1]) / float(plate[2]))
 
 
 def _unquote(value: object) -> str:

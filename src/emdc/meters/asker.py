@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final
 
 from emdc.errors import ExceptionResponseError, LinkError, MeterError
@@ -25,6 +26,9 @@ PATIENCE: Final = 4
 meters are silent where they have no register."""
 _ABSENT: Final = (10, 11)
 """Exception codes of a gateway behind which no such unit answers."""
+_TELLING: Final = 3
+"""Answers with data other than zeros that must be the same, beside all others, for two units to be
+taken for one meter, which answers whatever unit is asked."""
 
 
 @dataclass
@@ -33,6 +37,8 @@ class UnitState:
 
     answers: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    said: dict[tuple[int, int, int], bytes | str] = field(default_factory=dict)
+    """Function code, address and count → what came first: data, or the reason why not."""
 
     @property
     def is_mute(self) -> bool:
@@ -51,6 +57,13 @@ class Tally:
     requests: int = 0
     limited: bool = False
     """The most requests were sent before everything was tried."""
+
+    def twin(self, unit: int) -> int | None:
+        """The unit asked before it that gave just the same for all that this one was asked."""
+        said = self.units[unit].said if unit in self.units else {}
+        telling = [answer for answer in said.values() if isinstance(answer, bytes) and any(answer)]
+        before = takewhile(unit.__ne__, self.units if len(telling) >= _TELLING else ())
+        return next((one for one in before if said.items() <= self.units[one].said.items()), None)
 
     @property
     def has_answers(self) -> bool:
@@ -105,6 +118,11 @@ class Asker:
         # A failed request fails those behind it with the same error; that is one failure.
         for answer in {id(one): one for one in asked.answers}.values():
             self._note(asked.requests[0].unit, answer)
+        for request, answer in zip(asked.requests, asked.answers, strict=True):
+            if (state := self.tally.units.get(request.unit)) is not None:
+                key = request.function_code, request.address, request.count
+                text = answer.reason if isinstance(answer, MeterError) else bytes(answer)
+                state.said.setdefault(key, text)
         self._finish(exchange)
 
     def _note(self, unit: int, answer: Answer) -> None:

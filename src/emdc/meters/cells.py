@@ -25,6 +25,7 @@ _HEX_TEXT: Final = re.compile(r"0[xX][0-9A-Fa-f]{1,500}", re.ASCII)
 EXACT: Final = 2**53
 
 MAX_NAME: Final = 255
+NO_WORDS: Final[Mapping[str, str]] = {}
 
 _T = TypeVar("_T")
 
@@ -137,19 +138,26 @@ def name(cell: Cell, findings: Findings) -> str:
     return result
 
 
-def word(cell: Cell, allowed: Mapping[str, _T], findings: Findings) -> _T:
-    """What `allowed` holds for the word in a cell, ignoring case and spaces; its keys are lower."""
+def word(
+    cell: Cell, allowed: Mapping[str, _T], findings: Findings, usual: Mapping[str, str] = NO_WORDS
+) -> _T:
+    """What `allowed` holds for the word in a cell, ignoring case and spaces; its keys are lower.
+
+    `usual`: what other programs call it, and the word that is hinted at then.
+    """
     key = "".join(text(cell, findings).casefold().split())
     if key in allowed:
         return allowed[key]
-    choices = ", ".join(dict.fromkeys(str(value) for value in allowed.values()))
-    raise CellError(f"{str(cell.value)[:40]!r}, expected one of {choices}{nearest(key, allowed)}")
+    choices = list(dict.fromkeys(str(value) for value in allowed.values()))
+    hint = nearest(usual.get(key, key), choices)
+    raise CellError(f"{str(cell.value)[:40]!r}, expected one of {', '.join(choices)}{hint}")
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:
-    """A hint such as ` (did you mean max_gap?)`, or nothing when no name is close."""
-    found = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {found[0]}?)" if found else ""
+    """A hint such as ` (did you mean max_gap?)`, or nothing when no name is close in any case."""
+    spelled = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(wrong.casefold(), spelled, n=1, cutoff=0.6)
+    return f" (did you mean {spelled[found[0]]}?)" if found else ""
 
 
 def _value(cell: Cell, wanted: str) -> object:

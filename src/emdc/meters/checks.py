@@ -10,8 +10,8 @@ from typing import Final
 
 from emdc.meters.cells import nearest
 from emdc.meters.register_map import MAX_REGISTERS, DataType, Metric
+from emdc.modbus.pdu import ADDRESSES
 
-ADDRESSES: Final = 65_536
 _UNSIGNED: Final = {DataType.UINT8, DataType.UINT16, DataType.UINT32, DataType.UINT64}
 _CODED: Final[dict[str, set[DataType]]] = {
     "f8_pf": {DataType.UINT16},

@@ -43,6 +43,9 @@ class Identity:
 
     def _came(self, asked: Exchange, done: Callable[[Any], None]) -> None:
         connection = self._link.connects
+        if asked.resent > 0 and self._connection not in (connection - 1, connection):
+            # Nobody can be asked any more whose answers the first ones are.
+            _deny(asked, _lost(), asked.resent)
         if connection == self._connection or not any(map(_is_data, asked.answers)):
             done(asked)
             return
@@ -50,12 +53,11 @@ class Identity:
         def judged(reply: Exchange) -> None:
             error = self._judge(reply.answers[0])
             if error is None and self._link.connects != connection:
-                error = LinkError("connection_reset", "before it was known which meter answers")
+                error = _lost()
             if error is None:
                 self._connection = connection
             else:
-                asked.answers = [error if _is_data(one) else one for one in asked.answers]
-                asked.failed = True
+                _deny(asked, error, len(asked.answers))
             done(asked)
 
         self._link.exchange(Exchange([self._read.request], asked.timeout_s, judged))
@@ -77,6 +79,16 @@ class Identity:
             facts = {"meter": self._meter, "found": found, "expected": self._expected}
             log.error("another meter answers", extra=facts)
         return MeterError("identity_mismatch", f"{found!r}, expected {self._expected!r}")
+
+
+def _lost() -> LinkError:
+    return LinkError("connection_reset", "before it was known which meter answers")
+
+
+def _deny(asked: Exchange, error: MeterError, end: int) -> None:
+    """Put the error in the place of the data before `end`."""
+    asked.answers[:end] = [error if _is_data(one) else one for one in asked.answers[:end]]
+    asked.failed = True
 
 
 def _is_data(answer: Answer) -> bool:

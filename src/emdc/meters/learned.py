@@ -122,7 +122,16 @@ class Lessons:
 
     def confirm(self, lesson: Lesson, reason: GapReason, now: datetime) -> None:
         """It was asked again in vain."""
-        again = msgspec.structs.replace(lesson, reason=reason, asked=now, times=lesson.times + 1)
+        self._replace(
+            lesson,
+            msgspec.structs.replace(lesson, reason=reason, asked=now, times=lesson.times + 1),
+        )
+
+    def put_off(self, lesson: Lesson, now: datetime) -> None:
+        """It was asked again, and what came says nothing of it: the same pause once more."""
+        self._replace(lesson, msgspec.structs.replace(lesson, asked=now))
+
+    def _replace(self, lesson: Lesson, again: Lesson) -> None:
         self._set(tuple(again if other == lesson else other for other in self.all))
 
     def _is_known(self, lesson: Lesson) -> bool:

@@ -13,20 +13,12 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from emdc.errors import ExceptionResponseError, MeterError
-from emdc.meters.learned import (
-    SILENT,
-    ZEROS,
-    Lesson,
-    Lessons,
-    Tried,
-    lessons_of,
-    too_long,
-)
+from emdc.meters.learned import SILENT, ZEROS, Lesson, Lessons, Tried, lessons_of, too_long
 from emdc.meters.plan import Span, span_of
 from emdc.meters.poll import Poll
 from emdc.meters.reads import reads_in_parts
 from emdc.meters.register_map import Metric
-from emdc.meters.zeros import Zeros, is_long
+from emdc.meters.zeros import Doubt, Zeros, is_long
 from emdc.modbus.exchange import Answer, Exchange
 from emdc.reading import GapReason
 
@@ -44,11 +36,14 @@ _NOT_ASKED: Final = frozenset(
         "backoff_skipped",
         "connect_refused",
         "connect_timeout",
+        "dns_failure",
+        "internal_error",
         "identity_mismatch",
     }
 )
 """Reasons that say nothing about a read."""
-
+_LONGEST_NUMBER: Final = 4
+"""Registers of the longest number: a smaller one may end in zeros and not be zero."""
 
 Ask: TypeAlias = Callable[[Sequence[Span], float, Callable[[Exchange], None]], None]
 """Read these spans, each within so many seconds at most, and call back with the answers."""
@@ -79,7 +74,7 @@ class Learner:
         The poll's plan is then one of the parts.
         """
         if doubted := self._doubted(poll):
-            self._ask_alone(poll, doubted, again)
+            self._ask_short(poll, doubted, again)
             return True
         places = [
             place
@@ -103,7 +98,7 @@ class Learner:
         for old in places:
             parts = tuple(batches[place] for place in missing if origin[place] == old)
             tried.append(Tried(whole.reads[old].batch, _refusal(before[old]) or "", parts))
-        self.zeros.expect(batches[place] for place in missing)
+        poll.zeros.expect(batches[place] for place in missing)
 
         def merge(second: Exchange) -> None:
             found = dict(zip(missing, second.answers, strict=True))
@@ -113,35 +108,37 @@ class Learner:
 
         self._ask([batches[place].span for place in missing], LONGEST_S, merge)
 
-    def _doubted(self, poll: Poll) -> dict[int, Span]:
-        """Place of a read whose answer ends in zeros → the value that tells whether they are true.
+    def _doubted(self, poll: Poll) -> dict[int, Doubt]:
+        """Place of a read whose answer ends in zeros → the reads that tell whether they are true.
 
-        It is rarely asked, and then whatever time is left: a wrong value is worse than a late one.
+        Rarely asked, and then whatever time is left: a wrong value is worse than a late one.
         """
-        if not self.zeros.unproven:
-            return {}
         now = asyncio.get_running_loop().time()
-        found: dict[int, Span] = {}
+        if now < poll.zeros.look_at:
+            return {}
+        found: dict[int, Doubt] = {}
         for place, (read, answer) in enumerate(zip(poll.plan.reads, poll.answers, strict=True)):
             if not isinstance(answer, MeterError):
-                last = self.zeros.doubted(read.batch.span, answer, now)
-                if last is not None:
-                    found[place] = last
+                doubt = poll.zeros.doubted(read.batch.span, answer, now)
+                if doubt is not None:
+                    found[place] = doubt
         return found
 
-    def _ask_alone(
-        self, poll: Poll, doubted: dict[int, Span], again: Callable[[Poll], None]
+    def _ask_short(
+        self, poll: Poll, doubted: dict[int, Doubt], again: Callable[[Poll], None]
     ) -> None:
         def judge(second: Exchange) -> None:
             now = asyncio.get_running_loop().time()
-            for place, answer in zip(doubted, second.answers, strict=True):
-                if not isinstance(answer, MeterError) and any(answer):
-                    poll.answers[place], poll.failed = MeterError("decode_error", ZEROS), True
+            answers = iter(second.answers)
+            for place, doubt in doubted.items():
+                said = [(read, next(answers)) for read in doubt.reads]
+                if (error := _verdict(doubt, said)) is None:
+                    poll.zeros.believe(poll.plan.reads[place].batch.span, now)
                 else:
-                    self.zeros.believe(poll.plan.reads[place].batch.span, now)
+                    poll.answers[place], poll.failed = error, True
             again(poll)
 
-        self._ask(list(doubted.values()), LONGEST_S, judge)
+        self._ask([read for doubt in doubted.values() for read in doubt.reads], LONGEST_S, judge)
 
     def _requests_left(self, poll: Poll) -> float:
         """How many requests the tick has time for, as fast as this meter answered so far."""
@@ -180,7 +177,7 @@ class Learner:
         if new := self.lessons.learn(found):
             facts = {"meter": self._name, "learned": [str(lesson.read) for lesson in new]}
             log.warning("meter refuses reads", extra=facts)
-            self._changed()
+            self._replan()
 
     def _silence(self, outcome: Mapping[Span, GapReason | None]) -> tuple[Span, GapReason] | None:
         """The long read after which the meter was silent for the second reading in a row, although
@@ -235,22 +232,36 @@ class Learner:
 
     def _tried(self, lesson: Lesson, done: Exchange) -> None:
         self._trying = False
-        answer = done.answers[0]
-        if isinstance(answer, MeterError):
-            if answer.reason in _NOT_ASKED:
-                return
-            self.lessons.confirm(lesson, answer.reason, self._clock())
-        elif lesson.reason == ZEROS and not any(answer[-2:]):
-            self.lessons.confirm(lesson, ZEROS, self._clock())
-        else:
+        answer, now = done.answers[0], self._clock()
+        if (reason := _in_vain(lesson, answer)) is not None:
+            self.lessons.confirm(lesson, reason, now)
+            self._changed()
+        elif not isinstance(answer, MeterError):
             self._forget(lesson)
-        self._changed()
+        elif answer.reason not in _NOT_ASKED:
+            self.lessons.put_off(lesson, now)
 
     def _forget(self, lesson: Lesson) -> None:
         gone = self.lessons.forget(lesson)
         facts = {"meter": self._name, "forgotten": [str(lesson.read) for lesson in gone]}
         log.warning("meter answers reads that it refused", extra=facts)
+        self._replan()
+
+    def _replan(self) -> None:
+        # Reads that no plan makes any more are never proven.
+        self.zeros = Zeros()
         self._changed()
+
+
+def _verdict(doubt: Doubt, said: Sequence[tuple[Span, Answer]]) -> MeterError | None:
+    """Why zeros at the end of a long read are no values; None: short reads have them too.
+
+    A value that is refused there is not zero either: the parts of the long read tell which.
+    """
+    for read, answer in said:
+        if _refusal(answer) or not (isinstance(answer, MeterError) or doubt.is_right(read, answer)):
+            return MeterError("decode_error", ZEROS)
+    return next((answer for _, answer in said if isinstance(answer, MeterError)), None)
 
 
 def _refusal(answer: Answer) -> GapReason | None:
@@ -260,6 +271,15 @@ def _refusal(answer: Answer) -> GapReason | None:
     if isinstance(answer, ExceptionResponseError) and answer.code in (1, 2, 3):
         return answer.reason
     return ZEROS if isinstance(answer, MeterError) and answer.detail == ZEROS else None
+
+
+def _in_vain(lesson: Lesson, answer: Answer) -> GapReason | None:
+    """Why a read is still not answered as it should; None: it is, or this says nothing of it."""
+    if not isinstance(answer, MeterError):
+        zeros = lesson.reason == ZEROS and not any(answer[-2 * _LONGEST_NUMBER :])
+        return ZEROS if zeros else None
+    silent = lesson.kind == "length" and answer.reason in SILENT
+    return answer.reason if silent or _refusal(answer) else None
 
 
 def _reason(answer: Answer) -> GapReason | None:

@@ -18,6 +18,9 @@ from emdc.meters.register_map import RegisterMap
 
 SHIPPED: Final = "shipped"
 _SUFFIX: Final = ".xlsx"
+_NEAR: Final = 0.4
+_ALIKE: Final = 0.8
+"""How similar a name must be to be named, from 0 to 1; one of a file may be anybody's own."""
 # The file names that the collector before this one was installed with.
 _OLD_NAMES: Final = {
     "nexus-metrics.xlsx": "nexus-1272",
@@ -121,19 +124,27 @@ def _is_file(path: Path) -> bool:
 
 
 def _unknown(name_or_path: str, maps_dir: Path | None) -> RegisterMapError:
-    known = [*(name for name, _ in names(maps_dir)), sunspec.NAME]
+    if len(Path(name_or_path).parts) > 1:
+        return RegisterMapError(name_or_path, [("", "no such file")])
+    known = [name for name, _ in names(maps_dir)]
     own = f", no such map in {maps_dir}" if maps_dir is not None else ""
-    near = _nearest(_stem(Path(name_or_path).name.casefold()), known)
-    hint = f"; did you mean {near}?" if near else ""
-    problem = f"no such file{own}, no shipped map; maps are {', '.join(known)}{hint}"
+    is_file = name_or_path.endswith(_SUFFIX)
+    near = _nearest(
+        _stem(name_or_path.casefold()), [*known, sunspec.NAME], _ALIKE if is_file else _NEAR
+    )
+    hint = f"did you mean {near}? " if near else ""
+    more = "" if is_file else f"; emdc map list shows all {len(known)}"
+    problem = f"{hint}no such file{own}{more}"
     return RegisterMapError(name_or_path or "an empty name", [("", problem)])
 
 
-def _nearest(wanted: str, known: list[str]) -> str | None:
+def _nearest(wanted: str, known: list[str], cutoff: float) -> str | None:
     """The name that holds `wanted`, such as the type of a meter, else the most similar one."""
     plain = _letters(wanted)
     within = [name for name in known if plain and plain in _letters(name)]
-    similar = difflib.get_close_matches(wanted, within or known, n=1, cutoff=0.0 if within else 0.4)
+    similar = difflib.get_close_matches(
+        wanted, within or known, n=1, cutoff=0.0 if within else cutoff
+    )
     return next(iter(similar), None)
 
 

@@ -111,7 +111,7 @@ class Meter:
         Never raises for what a meter does: what could not be read is None with a reason in `gaps`.
         """
         poll.plan = found = self._plan(poll.wanted)
-        poll.requests = found.requests
+        poll.requests, poll.zeros = found.requests, self._learner.zeros
         poll.timeout_s = self.settings.timeout_s
         poll.done = self._answered
         if self._learner.suspect is None:
@@ -176,9 +176,8 @@ class Meter:
     def _answered(self, poll: Poll) -> None:
         learner = self._learner
         # Most meters answer everything, and most readings end here.
-        plain = not (
-            poll.failed or learner.zeros.unproven or learner.lessons.all or learner.suspect
-        )
+        doubt = poll.zeros.unproven and poll.zeros.look_at <= asyncio.get_running_loop().time()
+        plain = not (poll.failed or doubt or learner.lessons.all or learner.suspect)
         if not plain and (self._safely(self._asks_parts, poll) or self._retry(poll)):
             return
         try:
@@ -245,7 +244,10 @@ class Meter:
                 gaps.update(dict.fromkeys(read.decoder.names, answer.reason))
                 continue
             found, missing = read.decode(answer)
-            values += found
+            if values:
+                values += found
+            else:
+                values = found
             if missing:
                 gaps.update(missing)
         if plan.finish is not None:

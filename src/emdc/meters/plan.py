@@ -89,7 +89,8 @@ def plan(
     for metric in wanted:
         if metric.size > _most(metric.function_code, max_registers):
             raise ValueError(
-                f"{metric.name} fills {metric.size} registers, the meter gives {max_registers}"
+                f"{metric.name} fills {metric.size} registers, "
+                f"max_registers is {max_registers}: raise it"
             )
     if avoid.max_registers is not None:
         max_registers = min(max_registers, avoid.max_registers)

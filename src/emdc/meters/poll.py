@@ -5,6 +5,7 @@ from datetime import datetime
 
 from emdc.meters.learned import Tried
 from emdc.meters.reads import Plan, Wanted
+from emdc.meters.zeros import Zeros
 from emdc.modbus.exchange import Exchange
 from emdc.modbus.pdu import Request
 from emdc.reading import MeterReading
@@ -13,10 +14,14 @@ from emdc.reading import MeterReading
 class Poll(Exchange):
     """One reading that is asked for: which metrics, for which slot, and who gets it."""
 
-    __slots__ = ("plan", "retries", "scheduled", "take", "tick", "tried", "until", "wanted")
+    __slots__ = (
+        *("plan", "retries", "scheduled", "take", "tick", "tried", "until", "wanted", "zeros"),
+    )
 
     requests: Sequence[Request]
     plan: Plan
+    zeros: Zeros
+    """Which of its answers are to be trusted: those of its plan, also when that changes."""
     tried: list[Tried] | None
     """Reads that were refused and asked in parts; None: no part was asked."""
 

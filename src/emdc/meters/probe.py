@@ -22,7 +22,7 @@ from emdc.meters.meter import Meter, MeterSettings
 from emdc.meters.reads import want
 from emdc.meters.register_map import RegisterMap
 from emdc.meters.score import Score, weigh
-from emdc.meters.variants import Order, orders_of, variant
+from emdc.meters.variants import Turn, turns_of, variant
 from emdc.modbus.link import Link
 from emdc.modbus.links import Links
 from emdc.modbus.settings import Line, LinkSettings, Parity
@@ -36,7 +36,7 @@ SHIFTS: Final = (0, -1, 1)
 _SECOND_READ: Final = 40
 """Per cent from which a map is worth a second read."""
 _MARKER: Final = 20
-"""Points for a device that describes itself: it needs little else to fit."""
+"""Points for a device that describes itself: it needs little else to fit, but something."""
 _SURE: Final = 95
 """Per cent from which a map that is read as written is not tried with other addresses."""
 
@@ -70,7 +70,7 @@ class Candidate(NamedTuple):
     """As it was given, without shift and order."""
     unit: int
     shift: int
-    order: Order
+    order: Turn
     score: Score
 
     @property
@@ -80,7 +80,7 @@ class Candidate(NamedTuple):
         One register beside the right one a float with swapped words is right to a hundredth: its
         high word is there, and the low one is a neighbour's.
         """
-        as_written = self.order == Order() and not self.shift
+        as_written = self.order == Turn() and not self.shift
         return as_written and self.score.fits and self.score.percent >= _SURE
 
 
@@ -174,22 +174,24 @@ class Prober:
         )
         try:
             found = sunspec_models.map_of(layout)
-        except ConfigError as error:
+        except (ConfigError, MeterError) as error:
             self._outcome.dropped[sunspec.NAME] = f"{marker.text}: {error}"
             return False
-        score = (await self._weigh({Order(): self._meter(found, unit)}))[Order()]
-        score = Score((marker, *score.evidence))
-        self._outcome.candidates.append(Candidate(found, unit, 0, Order(), score))
+        score = (await self._weigh({Turn(): self._meter(found, unit)}))[Turn()]
+        nothing = Evidence(0, _MARKER, "nothing beside the marker speaks for it")
+        score = Score((marker, *score.evidence, *([] if score.points else [nothing])))
+        self._outcome.candidates.append(Candidate(found, unit, 0, Turn(), score))
         return score.fits
 
     def _has_to_end(self, unit: int | None) -> bool:
         tally = self._outcome.tally
         state = tally.units.get(unit) if unit is not None else None
         mute = state is not None and state.is_mute
-        return mute or tally.limited or tally.problem is not None
+        twin = unit is not None and not self._tries.every_unit and tally.twin(unit) is not None
+        return mute or twin or tally.limited or tally.problem is not None
 
     async def _try_map(self, unit: int, register_map: RegisterMap, shift: int) -> None:
-        found = [(order, variant(register_map, shift, order)) for order in orders_of(register_map)]
+        found = [(order, variant(register_map, shift, order)) for order in turns_of(register_map)]
         try:
             meters = {order: self._meter(one, unit) for order, one in found if one is not None}
         except ConfigError as error:
@@ -224,7 +226,7 @@ class Prober:
                 break
         return problem
 
-    async def _weigh(self, meters: dict[Order, Meter]) -> dict[Order, Score]:
+    async def _weigh(self, meters: dict[Turn, Meter]) -> dict[Turn, Score]:
         """The score of each order, from two reads if the first is not hopeless."""
         first = await self._read(meters)
         metrics = {order: chosen(meter.register_map.metrics) for order, meter in meters.items()}
@@ -238,7 +240,7 @@ class Prober:
                 scores[order] = weigh(metrics[order], first[order], second[order])
         return scores
 
-    async def _read(self, meters: dict[Order, Meter]) -> dict[Order, dict[str, Value]]:
+    async def _read(self, meters: dict[Turn, Meter]) -> dict[Turn, dict[str, Value]]:
         """What the meter says now, in each order."""
         self._asker.forget()
         return {order: await self._whole(meter) for order, meter in meters.items()}

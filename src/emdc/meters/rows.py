@@ -19,15 +19,24 @@ from emdc.meters.register_map import Code, DataType, Metric, WordOrder
 Reader: TypeAlias = Callable[[Cell, Findings], Any]
 
 DATA_TYPES: Final = {kind.value.lower(): kind for kind in DataType}
+_USUAL_TYPES: Final = {
+    **dict.fromkeys(("float", "real", "single"), DataType.FLOAT32),
+    "double": DataType.FLOAT64,
+    **dict.fromkeys(("word", "uint", "unsigned"), DataType.UINT16),
+    **dict.fromkeys(("int", "short", "signed"), DataType.INT16),
+    "dword": DataType.UINT32,
+    "long": DataType.INT32,
+}
+"""What manuals and programming languages call a data type."""
 ORDERS: Final[Mapping[str, WordOrder]] = {"big": "big", "little": "little"}
 KINDS: Final = {"gauge": "gauge", "counter": "counter", "text": "text"}
 CODES: Final = {code: code for code in get_args(Code)}
 RATIOS: Final = {"ct": "ct", "pt": "pt", "ct*pt": "ct*pt", "pt*ct": "ct*pt"}
 
 
-def _words(allowed: Mapping[str, Any]) -> Reader:
+def _words(allowed: Mapping[str, Any], usual: Mapping[str, str] = cells.NO_WORDS) -> Reader:
     def read(cell: Cell, findings: Findings) -> Any:
-        return cells.word(cell, allowed, findings)
+        return cells.word(cell, allowed, findings, usual)
 
     return read
 
@@ -82,7 +91,7 @@ REQUIRED: Final = (
     Column("address", "Metric Address", cells.whole),
     Column("size", "Metric Size", cells.whole),
     Column("scale", "Scaling Factor", _scale),
-    Column("data_type", "Data Type", _words(DATA_TYPES)),
+    Column("data_type", "Data Type", _words(DATA_TYPES, _USUAL_TYPES)),
 )
 
 OPTIONAL: Final = (
@@ -130,7 +139,7 @@ def columns(header: Sequence[Cell], findings: Findings) -> dict[int, str]:
     for index, cell in enumerate(header[len(REQUIRED) :], start=len(REQUIRED)):
         field = by_header.get(_folded(cell.value))
         if field is None:
-            _warn_unknown(cell, by_header, findings)
+            _warn_unknown(cell, findings)
         elif field in found.values():
             findings.fault(cell.place, f"a second column {cell.value!r}: delete or rename one")
         else:
@@ -174,17 +183,26 @@ def _patterns(data_type: DataType, found: Sequence[int | None]) -> tuple[int, ..
     return tuple(dict.fromkeys(itertools.chain(*lists)))
 
 
+def misplaced(header: Sequence[Cell]) -> list[tuple[Cell, str]]:
+    """Cells with the header of another column, or a part of it, and what is read in their place."""
+    known = [set(_folded(column.header).split()) for column in (*REQUIRED, *OPTIONAL)]
+    return [
+        (cell, column.header)
+        for index, (cell, column) in enumerate(zip(header, REQUIRED, strict=False))
+        if (said := set(_folded(cell.value or "").split()))
+        and not said <= known[index]
+        and any(said <= words for words in known)
+    ]
+
+
 def _check_header(header: Sequence[Cell], findings: Findings) -> None:
     """Warn of a known header in a wrong place; a first row that is no header is a fault."""
-    places = {_folded(column.header): index for index, column in enumerate(REQUIRED)}
-    for index, cell in enumerate(header[: len(REQUIRED)]):
-        expected = places.get(_folded(cell.value), index)
-        if expected != index:
-            findings.warn(
-                cell.place,
-                f"header {cell.value!r} where {REQUIRED[index].header!r} is read: "
-                "the first six columns go by position",
-            )
+    for cell, expected in misplaced(header):
+        findings.warn(
+            cell.place,
+            f"header {cell.value!r} where {expected!r} is read: "
+            "the first six columns go by position",
+        )
     address = header[2]
     if isinstance(address.value, int | float) or str(address.value).strip().isdigit():
         findings.fault(
@@ -192,10 +210,10 @@ def _check_header(header: Sequence[Cell], findings: Findings) -> None:
         )
 
 
-def _warn_unknown(cell: Cell, known: Mapping[str, str], findings: Findings) -> None:
+def _warn_unknown(cell: Cell, findings: Findings) -> None:
     if not cell.is_blank:
         shown = str(cell.value).strip()[:40]
-        hint = nearest(_folded(cell.value), known)
+        hint = nearest(_folded(cell.value), [column.header for column in OPTIONAL])
         findings.warn(cell.place, f"column {shown!r} is not known and ignored{hint}")
 
 

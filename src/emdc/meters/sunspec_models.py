@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from emdc.errors import ConfigError
+from emdc.errors import ConfigError, MeterError
 from emdc.meters import sunspec
 from emdc.meters.register_map import RegisterMap
 from emdc.meters.sunspec import Layout, Point, Points
@@ -58,8 +58,18 @@ def points() -> Points:
 
 @lru_cache(maxsize=1024)
 def map_of(layout: Layout) -> RegisterMap:
-    """The map of a device with this layout, one for all that are alike. Raises ConfigError."""
-    return sunspec.register_map(layout, points())
+    """The map of a device with this layout, one for all that are alike.
+
+    Raises ConfigError as `points`, MeterError when the device has models and no value in them.
+    """
+    found = sunspec.register_map(layout, points())
+    if layout.blocks and not found.metrics:
+        lengths = ", ".join(f"{block.model} with {block.length}" for block in layout.blocks)
+        raise MeterError(
+            "not_discovered",
+            f"models {lengths} registers from {layout.base}, expected a value in one of them",
+        )
+    return found
 
 
 def _points(file: Traversable) -> list[Point]:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
-from emdc.meters.checks import ADDRESSES
 from emdc.meters.look import chosen
 from emdc.meters.register_map import Metric, RegisterMap
+from emdc.modbus.pdu import ADDRESSES
 
 
-class Order(NamedTuple):
+class Turn(NamedTuple):
     """How values of several registers are turned around, compared with the map."""
 
     words: bool = False
@@ -18,16 +18,16 @@ class Order(NamedTuple):
     """The other byte of each register first."""
 
 
-ORDERS: Final = (Order(), Order(words=True), Order(bytes=True), Order(words=True, bytes=True))
+TURNS: Final = (Turn(), Turn(words=True), Turn(bytes=True), Turn(words=True, bytes=True))
 
 
-def orders_of(register_map: RegisterMap) -> Sequence[Order]:
+def turns_of(register_map: RegisterMap) -> Sequence[Turn]:
     """The orders that make a difference to the values that are looked at."""
     has_words = any(metric.size > 1 for metric in chosen(register_map.metrics))
-    return [order for order in ORDERS if has_words or not order.words]
+    return [order for order in TURNS if has_words or not order.words]
 
 
-def variant(register_map: RegisterMap, shift: int, order: Order) -> RegisterMap | None:
+def variant(register_map: RegisterMap, shift: int, order: Turn) -> RegisterMap | None:
     """The map with every address moved by `shift`, and words and bytes turned around.
 
     None when an address would leave the range that there is.
@@ -38,7 +38,7 @@ def variant(register_map: RegisterMap, shift: int, order: Order) -> RegisterMap 
     return replace(register_map, metrics=metrics)
 
 
-def _moved(metric: Metric, shift: int, order: Order) -> Metric:
+def _moved(metric: Metric, shift: int, order: Turn) -> Metric:
     return replace(
         metric,
         address=metric.address + shift,

@@ -79,7 +79,7 @@ class BatchDecoder:
         layers = _layers(batch.metrics)
         metrics = [metric for _, members in layers for metric in members]
         self.names = tuple(metric.name for metric in metrics)
-        self._layers = [
+        self._first, *self._others = [
             _Layer(ARRANGE[order], _struct(batch, members, order).unpack)
             for order, members in layers
         ]
@@ -107,8 +107,9 @@ class BatchDecoder:
         `data` are the data bytes of the answer, two for each register of the batch. A value whose
         scale other registers hold is the raw number.
         """
-        values: list[Value] = []
-        for arrange, unpack in self._layers:
+        arrange, unpack = self._first
+        values: list[Value] = list(unpack(arrange(data) if arrange else data))  # type: ignore[arg-type]
+        for arrange, unpack in self._others:
             values += unpack(arrange(data) if arrange else data)  # type: ignore[arg-type]
         for index, factor in self._scales:
             values[index] *= factor  # type: ignore[operator]

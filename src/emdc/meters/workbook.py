@@ -147,12 +147,20 @@ def _metrics(book: Workbook, title: str, findings: Findings) -> list[rows.Row]:
         findings.fault(title, "empty sheet, expected a header row and metrics")
         return []
     fields = rows.columns(first[1], findings)
+    before = len(findings.faults)
     found = []
     for number, line in lines:
         if all(line[index].is_blank for index in fields):
             findings.warn(f"{title}!A{number}", "blank row skipped")
         else:
             found.append(rows.read(number, line, fields, findings))
+    wrong = rows.misplaced(first[1]) if len(findings.faults) > before else []
+    if wrong:
+        said = ", ".join(f"{cell.value!r} where {expected} is read" for cell, expected in wrong)
+        # The cause, before all that follows from it.
+        findings.faults.insert(
+            before, (wrong[0][0].place, f"the first six columns go by position: {said}")
+        )
     if not found:
         findings.fault(title, "no metrics below the header row")
     return found
@@ -187,7 +195,11 @@ def _nearest(wanted: str, titles: Sequence[str]) -> str:
     """A hint at the worksheet that may be meant; one about the map never is."""
     possible = [title for title in titles if _alike(title) not in _NO_METRICS]
     alike = [title for title in possible if _alike(title) == _alike(wanted)]
-    return f" (did you mean {alike[0]!r}?)" if alike else nearest(wanted, possible)
+    if alike:
+        return f" (did you mean {alike[0]!r}?)"
+    if wanted == WORKSHEET and len(possible) == 1:
+        return f": rename {possible[0]!r} to {wanted}"
+    return nearest(wanted, possible)
 
 
 def _alike(title: str) -> str:

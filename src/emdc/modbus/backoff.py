@@ -11,6 +11,9 @@ from emdc.errors import ExceptionResponseError, LinkError, MeterError, ProtocolE
 
 HELD_RETRY_S = 0.5
 
+FAILURES_TO_RESTART = 10
+"""Failures in a row after which a link starts anew, whatever they were."""
+
 
 class Backoff:
     """The pause after failures in a row: capped, jittered, growing.

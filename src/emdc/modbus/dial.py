@@ -12,6 +12,7 @@ from emdc.modbus.claim import Claim, claim, claim_name, holder_of
 from emdc.modbus.lookup import Lookup, Place
 from emdc.modbus.pace import Pace
 from emdc.modbus.readiness import Connection
+from emdc.place import place
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,12 @@ class Dial:
         self.port = port
         self.held_by = ""
         """What the other process that holds this meter says of itself; empty when none does."""
+        self.problem = ""
+        """What was wrong with the last attempt, in words; empty when it went well."""
         self._holder = holder
         self._pace = pace
-        self._reached = False  # by the last attempt
+        self.reached = False
+        """By the last attempt, and nothing has failed since."""
         self._lookup = Lookup()
         self._first = 0  # counts addresses that failed: the one to begin with
         self._claim: Claim | None = None
@@ -44,17 +48,21 @@ class Dial:
         `timeout_s` begins with its turn, which only a meter that was not reached before waits for:
         one that closes after each answer is not to be held up.
         """
-        if not self._reached and (wait_s := self._pace.turn(asyncio.get_running_loop().time())):
+        if not self.reached and (wait_s := self._pace.turn(asyncio.get_running_loop().time())):
             await asyncio.sleep(wait_s)
-        self._reached = False
-        connection = await self._connect(timeout_s)
-        self._reached = True
+        self.reached = False
+        try:
+            connection = await self._connect(timeout_s)
+        except LinkError as error:
+            self.problem = error.detail
+            raise
+        self.reached, self.problem = True, ""
         return connection
 
     def forget(self) -> None:
         """Begin the next attempt with nothing of those before: a lookup may hang for ever."""
-        self._lookup = Lookup()
-        self._reached = False
+        self._lookup.forget()
+        self.reached = False
 
     def release(self) -> None:
         """Let another process read this meter."""
@@ -62,7 +70,7 @@ class Dial:
             self._claim.close()
             self._claim, self._claimed = None, ""
 
-    async def _connect(self, timeout_s: float) -> socket.socket:
+    async def _connect(self, timeout_s: float) -> Connection:
         places: list[Place] = []
         try:
             async with asyncio.timeout(timeout_s):
@@ -74,12 +82,13 @@ class Dial:
             if not places:
                 detail = f"{self.host}: not found within {timeout_s:g} s"
                 raise LinkError("dns_failure", detail) from error
-            raise LinkError("connect_timeout", f"{self.host}:{self.port}") from error
+            raise LinkError("connect_timeout", place(self.host, self.port)) from error
         except (socket.gaierror, UnicodeError) as error:
             raise LinkError("dns_failure", f"{self.host}: {error}") from error
         except OSError as error:
             reason = error.strerror or str(error)
-            raise LinkError("connect_refused", f"{self.host}:{self.port}: {reason}") from error
+            where = place(self.host, self.port)
+            raise LinkError("connect_refused", f"{where}: {reason}") from error
         except Exception as error:
             log.exception("link failed", extra={"host": self.host, "port": self.port})
             raise LinkError("internal_error", str(error)) from error

@@ -35,7 +35,8 @@ class Exchange:
         self.failed = False
         """Some answers are errors."""
         self.resent = -1
-        """Place of the request that was sent again on a new connection."""
+        """Place of the request that was sent again on a new connection, the last time that one was;
+        the answers before it came over connections that are gone."""
 
     def fail(self, error: MeterError) -> None:
         """Give every request without an answer this error, and end."""

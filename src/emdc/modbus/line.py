@@ -19,8 +19,8 @@ from emdc.modbus.exchange import Answer, Exchange
 from emdc.modbus.link import BUFFER, NOTHING, VIEW, Link
 from emdc.modbus.pdu import Request
 from emdc.modbus.readiness import Connection, Readiness
-from emdc.modbus.serial_line import is_device
 from emdc.modbus.settings import LinkSettings
+from emdc.place import is_device
 
 GATEWAY_SILENCE_S: Final = 0.005
 """Rest between two requests over TCP: a copy of the answer, or the end of the connection, comes

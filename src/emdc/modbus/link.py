@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from emdc.errors import LinkError, MeterError, ProtocolError
-from emdc.modbus.backoff import Backoffs, is_absence
+from emdc.modbus.backoff import FAILURES_TO_RESTART, Backoffs, is_absence
 from emdc.modbus.dial import Dial, hang_up
 from emdc.modbus.exchange import Answer, Exchange
 from emdc.modbus.readiness import Connection, Readiness
@@ -37,9 +37,6 @@ VIEW: Final = memoryview(BUFFER)
 
 Mark: TypeAlias = tuple[int, int, int]
 """How far a link has come; it changes with each request, connection and failure."""
-
-FAILURES_TO_RESTART: Final = 10
-"""Failures in a row after which a link starts anew, whatever they were."""
 
 
 class Link:
@@ -71,7 +68,7 @@ class Link:
         self.pipeline = 1
         """Requests that may be under way together, now."""
         self.restarts = 0
-        """Times that the watchdog took everything apart."""
+        """Times that it started anew, after failures in a row or because something hung."""
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None
@@ -93,7 +90,10 @@ class Link:
         After a time-out or a wrong answer the rest fails too; after an exception answer the next
         request is sent. Errors are given as answers, not raised.
         """
-        if self.backoffs.units and self._refused(exchange, exchange.requests[0].unit):
+        if not exchange.requests:
+            self._loop.call_soon(exchange.done, exchange)
+            return
+        if self._troubled and self._refused(exchange, exchange.requests[0].unit):
             return
         if self._ready and self._current is None:
             self._current = exchange
@@ -141,6 +141,8 @@ class Link:
     async def _connect(self) -> None:
         task = asyncio.current_task()
         try:
+            if self.backoffs.connection.failures:
+                await asyncio.sleep(self.settings.give_way_s)
             connection = await self.dial.connect(timeout_s=self.settings.connect_timeout_s)
             if self._connecting is task:
                 self._connected(connection)
@@ -193,7 +195,6 @@ class Link:
             self._drop_connection()
         elif self.backoffs.connection.failures == 0 and self._may_resend(exchange):
             # Meters close connections that were idle or once they have answered: ask once more.
-            exchange.resent = len(exchange.answers)
             self._ask_on_new_connection(exchange)
         else:
             self._fail(LinkError("connection_reset", reason))
@@ -202,6 +203,7 @@ class Link:
         return exchange.resent != len(exchange.answers)
 
     def _ask_on_new_connection(self, exchange: Exchange) -> None:
+        exchange.resent = len(exchange.answers)
         self._drop_connection()
         self._queue.appendleft(exchange)
         self._reconnect()
@@ -241,7 +243,7 @@ class Link:
         self._reconnect()
 
     def _back_off(self, error: MeterError, unit: int | None = None) -> None:
-        self._troubled = True
+        self._troubled, self.dial.reached = True, False
         self.backoffs.failed(error, self._loop.time(), unit)
         self._failures += 1
         if self._failures % FAILURES_TO_RESTART == 0:
@@ -253,10 +255,10 @@ class Link:
         log.info("link starts anew", extra={"host": self.dial.host, "found": why})
 
     def _refused(self, exchange: Exchange, unit: int | None = None) -> bool:
-        """Fail an exchange that comes too early: soon, as its caller may ask again at once."""
+        """Fail an exchange that comes too early: later, as its caller may ask again at once."""
         refusal = self.backoffs.refusal(self._loop.time(), unit)
         if refusal is not None:
-            self._loop.call_soon(exchange.fail, refusal)
+            self._loop.call_later(self.settings.give_way_s, exchange.fail, refusal)
         return refusal is not None
 
     def _fail_queue(self, error: MeterError) -> None:

@@ -11,10 +11,11 @@ from emdc.modbus.link import Link
 from emdc.modbus.pace import Pace
 from emdc.modbus.pipeline import PipelinedLink
 from emdc.modbus.readiness import Readiness
-from emdc.modbus.serial_line import SerialDial, is_device
+from emdc.modbus.serial_line import SerialDial
 from emdc.modbus.settings import LinkSettings
 from emdc.modbus.tcp import TcpLink
 from emdc.modbus.watchdog import LOOK_S, Watchdog
+from emdc.place import is_device
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,14 @@ class Links:
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(SWEEP_S, self._sweep)
         now = self._loop.time()
+        late = [link for link in self._links.values() if link.deadline < now]
+        if late:
+            # A turn of the loop may have lasted longer than a time-out: the answers may be here.
+            self._readiness.drain(2 * len(self._links))
         # What a time-out sets off may add links or close them all.
-        for link in [link for link in self._links.values() if link.deadline < now]:
+        for link in late:
+            if link.deadline >= now:
+                continue
             try:
                 link.expire()
             except Exception as error:

@@ -24,18 +24,29 @@ class Lookup:
 
     def __init__(self) -> None:
         self._running: asyncio.Future[list[Place] | Exception] | None = None
+        self._before: asyncio.Future[list[Place] | Exception] | None = None  # forgotten
 
     async def places(self, host: str, port: int) -> list[Place]:
         """All addresses, in the system's order; raises socket.gaierror or UnicodeError."""
         with suppress(socket.gaierror):
             return _found(host, port, socket.AI_NUMERICHOST)  # a number needs no lookup
-        if self._running is None:
+        if self._running is None or _has_failed(self._running):
             self._running = _begin(host, port)
         found = await asyncio.shield(self._running)
         self._running = None
         if isinstance(found, Exception):
             raise found
         return found
+
+    def forget(self) -> None:
+        """Look up anew next time, as this one may hang for ever; two at most do."""
+        if self._before is None or self._before.done():
+            self._before, self._running = self._running, None
+
+
+def _has_failed(lookup: asyncio.Future[list[Place] | Exception]) -> bool:
+    """Whether it failed after its caller had gone: by now another may do better."""
+    return lookup.done() and isinstance(lookup.result(), Exception)
 
 
 def _begin(host: str, port: int) -> asyncio.Future[list[Place] | Exception]:

@@ -99,11 +99,10 @@ class PipelinedLink(TcpLink):
         if not nbytes:
             self._lost("closed by the meter")
             return
-        sends = self._sends
         start = 0 if self._partial else self._take_whole(nbytes)
         if start < nbytes and self._socket is connection:
             self._partial += VIEW[start:nbytes]
-            self._cut(sends)
+            self._cut()
 
     def _take_whole(self, nbytes: int) -> int:
         """Take the right answers at the start of the buffer; gives the bytes that they fill."""

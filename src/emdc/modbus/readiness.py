@@ -15,7 +15,8 @@ from typing import Final, Protocol
 log = logging.getLogger(__name__)
 
 # Edges, not levels: a level is looked at again after it was served, which costs as much as serving
-# it. One read takes all that is there, as a reader's buffer is larger than any answer.
+# it. One read takes all that is there, as a reader's buffer is larger than any answer; what a flood
+# brings beyond it is read with the next bytes, or given up at the time-out.
 _EVENTS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _END: Final = select.EPOLLRDHUP | select.EPOLLHUP  # of a socket, of a serial line
 
@@ -46,7 +47,7 @@ class Readiness:
         self._epoll = select.epoll()
         self._readers: dict[int, Callable[[], None]] = {}
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._epoll.fileno(), self._drain)
+        self._loop.add_reader(self._epoll.fileno(), self.drain)
 
     def add(self, connection: Connection, reader: Callable[[], None]) -> None:
         """Call `reader` whenever the non-blocking `connection` can be read."""
@@ -64,11 +65,12 @@ class Readiness:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
 
-    def _drain(self) -> None:
+    def drain(self, most: int = _MOST_SERVED) -> None:
+        """Serve what is ready now, and stop soon after `most` readers."""
         served = 0
         # Looking again costs a fifth of what a turn of the event loop does, and while some answers
         # were taken others have come.
-        while served < _MOST_SERVED and not self._epoll.closed:
+        while served < most and not self._epoll.closed:
             ready = self._epoll.poll(0)
             if not ready:
                 return

@@ -27,11 +27,6 @@ _MENDS: Final = {
 }
 
 
-def is_device(host: str) -> bool:
-    """Whether a meter's host is the path of a device."""
-    return host.startswith("/")
-
-
 def speed(baudrate: int) -> int:
     """The system's name of a speed. Raises ValueError when it has none."""
     found = getattr(termios, f"B{baudrate}", None)
@@ -111,14 +106,13 @@ def open_port(path: str, line: Line) -> SerialPort:
 
 
 class SerialDial(Dial):
-    """Opens one serial line, in one process at a time."""
+    """Opens one serial line, in one process at a time. That never waits."""
 
     def __init__(self, path: str, line: Line, *, holder: Callable[[], str]) -> None:
         super().__init__(path, 0, holder=holder, pace=Pace())
         self._line = line
 
-    async def connect(self, *, timeout_s: float) -> SerialPort:
-        """The open line; raises LinkError. Opening it never waits, so `timeout_s` means nothing."""
+    async def _connect(self, timeout_s: float) -> SerialPort:
         try:
             await self._hold(self.host)
             return open_port(self.host, self._line)

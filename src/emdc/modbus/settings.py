@@ -49,3 +49,8 @@ class LinkSettings:
     """RTU frames over the TCP connection."""
     line: Line = Line()
     """How the line is set, where the host is the path of a serial device."""
+
+    @property
+    def give_way_s(self) -> float:
+        """How long a meter that failed waits at first: those that are due with it go before it."""
+        return min(0.1, self.backoff_s)

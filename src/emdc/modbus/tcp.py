@@ -52,13 +52,13 @@ class TcpLink(Link):
         else:
             self._lost("closed by the meter")
 
-    def _cut(self, sends: int | None = None) -> None:
-        """Take the frames that have come whole since send number `sends`, the last one if None.
+    def _cut(self) -> None:
+        """Take the frames that have come whole.
 
         One answer may set off the next request: what was there before it cannot be its answer,
         whatever its transaction id.
         """
-        sends = self._sends if sends is None else sends
+        sends = self._sends
         if self.settings.ignore_transaction_id and self._size != NOTHING:
             come = min(2, len(self._partial))
             self._partial[:come] = self._expected[:come]

@@ -63,6 +63,8 @@ class Conservation:
     about to write them, the next start of one that does not will say why they are not there."""
     silent: dict[str, str] = field(default_factory=dict)
     """Meters with pending ones, and the first such tick of each."""
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of each meter with gaps, how many have which reason."""
     examples: list[str] = field(default_factory=list)
     """The first few faults, one line each; pending ones are none."""
 
@@ -75,6 +77,12 @@ class Conservation:
     def lost(self) -> int:
         """The missing ones that nobody will account for any more."""
         return self.missing - self.pending
+
+    def explain(self, meter: str, reason: str) -> None:
+        """Count a gap."""
+        self.gaps += 1
+        counts = self.reasons.setdefault(meter, {})
+        counts[reason] = counts.get(reason, 0) + 1
 
     def fault(self, what: str, meter: str, ts: str, slots: Sequence[int]) -> None:
         """Keep an example."""
@@ -131,7 +139,7 @@ def _count_meter(connection: Connection, meter_id: int, result: Conservation, wa
             _stray(result, walk.meter, row)
             row = next(rows, None)
         mine = row if row is not None and row.ts == ts else None
-        _count_tick(result, (walk, ts, slots), mine, covers.count(ts))
+        _count_tick(result, (walk, ts, slots), mine, covers.reasons(ts))
         if mine is not None:
             row = next(rows, None)
     while row is not None:
@@ -140,20 +148,21 @@ def _count_meter(connection: Connection, meter_id: int, result: Conservation, wa
 
 
 class _Covers:
-    """How many ranges cover a tick; asked in order of time."""
+    """Which ranges cover a tick; asked in order of time."""
 
     def __init__(self, ranges: Sequence[_Row]) -> None:
         self._upcoming = iter(ranges)
         self._following = next(self._upcoming, None)
-        self._ends: list[str] = []
+        self._open: list[_Row] = []
 
-    def count(self, ts: str) -> int:
-        """Ranges with from_ts ≤ ts < to_ts."""
+    def reasons(self, ts: str) -> list[str]:
+        """Those of the ranges with from_ts ≤ ts < to_ts."""
         while self._following is not None and self._following.from_ts <= ts:
-            self._ends.append(self._following.to_ts)
+            self._open.append(self._following)
             self._following = next(self._upcoming, None)
-        self._ends = [end for end in self._ends if end > ts]
-        return len(self._ends)
+        if self._open:
+            self._open = [row for row in self._open if row.to_ts > ts]
+        return [row.reason for row in self._open]
 
 
 def _ranges(connection: Connection, meter_id: int) -> Sequence[_Row]:
@@ -235,7 +244,7 @@ def _spans(rows: Sequence[_Row], walk: _Walk) -> Iterator[tuple[int, int, int, l
 
 
 def _count_tick(
-    result: Conservation, due: tuple[_Walk, str, list[int]], row: _Reading | None, ranges: int
+    result: Conservation, due: tuple[_Walk, str, list[int]], row: _Reading | None, ranges: list[str]
 ) -> None:
     walk, ts, slots = due
     result.due += len(slots)
@@ -243,17 +252,20 @@ def _count_tick(
     if row is not None and row.gaps is None and not ranges and _is_all(values, slots):
         result.values += len(slots)
         return
-    reasons = _reasons.decode(row.gaps) if row is not None and row.gaps else {}
-    gapped = [slot for group in reasons.values() for slot in group]
+    gapped: dict[int, list[str]] = {}
+    for reason, group in (_reasons.decode(row.gaps) if row and row.gaps else {}).items():
+        for slot in group:
+            gapped.setdefault(slot, []).append(reason)
     faults: dict[str, list[int]] = {"missing": [], "doubled": []}
     for slot in slots:
         has_value = slot < len(values) and values[slot] is not None
-        reasons_given = gapped.count(slot) + ranges
-        if has_value + reasons_given == 1:
-            result.values += has_value
-            result.gaps += reasons_given
+        reasons = [*ranges, *gapped.get(slot, ())]
+        if has_value + len(reasons) != 1:
+            faults["doubled" if has_value or reasons else "missing"].append(slot)
+        elif has_value:
+            result.values += 1
         else:
-            faults["doubled" if has_value or reasons_given else "missing"].append(slot)
+            result.explain(walk.meter, reasons[0])
     result.missing += len(faults["missing"])
     result.doubled += len(faults["doubled"])
     for what, at_fault in faults.items():

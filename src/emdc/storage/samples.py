@@ -61,14 +61,17 @@ class Export:
     left: LeftOut = field(default_factory=LeftOut)
     """What is left out; complete when all ticks were given."""
 
+    def in_order(self) -> list[StoredTopic]:
+        """The topics as they come at one instant, meter by meter."""
+        return sorted(self.topics, key=lambda topic: (topic.meter, _rank(topic)))
+
     def ticks(self) -> Iterator[Tick]:
         """All of them in order, each once. Raises StorageError when the database fails."""
         old = old_samples(self.engine)
         if old is not None and old.zone is None:
             self.left.open_zone = old.count([topic.topic_id for topic in self.topics])
             old = None
-        in_order = sorted(self.topics, key=lambda topic: (topic.meter, _rank(topic)))
-        for _, mine in groupby(in_order, key=lambda topic: topic.meter):
+        for _, mine in groupby(self.in_order(), key=lambda topic: topic.meter):
             yield from self._of_meter(list(mine), old)
 
     def _of_meter(self, mine: Sequence[StoredTopic], old: OldSamples | None) -> Iterator[Tick]:

@@ -25,6 +25,19 @@ _OF_ONE: Final[Mapping[str, str]] = {
         "it answers, but describes nothing that can be read: switch SunSpec over Modbus TCP on in "
         "it, and see that the unit is right; emdc map show sunspec --host HOST says what is there"
     ),
+    "connect_refused": (
+        "nothing listens there: is Modbus TCP switched on in the meter, and is the port right "
+        "(502 as a rule)?"
+    ),
+    "connection_reset": (
+        "it closes the connection: does another program hold the one that it allows, and is "
+        "transport what it speaks?"
+    ),
+    **dict.fromkeys(
+        ("exception:10", "exception:11"),
+        "a gateway answers that nothing is there: see that unit is right, and that the meter "
+        "behind it has power and is wired",
+    ),
     "dns_failure": "its name is not found: see host, and the resolver of this computer",
 }
 
@@ -32,7 +45,10 @@ _OF_ONE: Final[Mapping[str, str]] = {
 def advice(reason: str) -> str:
     """One sentence for whoever can mend it, without a full stop."""
     if reason in REFUSED:
-        return "it answers but refuses these registers: is this the right map and unit?"
+        return (
+            "it answers but refuses these registers: is this the right map and unit? "
+            "emdc probe finds out"
+        )
     if reason in _NO_VALUE:
         return "it answers, but what it says is no value: is this the right map?"
     return _OF_ONE.get(reason, "see that it has power, and that host, port and unit are right")

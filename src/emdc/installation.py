@@ -1,5 +1,6 @@
 """One meter of the configuration as it is opened: its settings in the words of links and meters."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +15,8 @@ from emdc.meters.register_map import RegisterMap
 from emdc.meters.words import Ratios
 from emdc.modbus.links import Links
 from emdc.modbus.settings import Line, LinkSettings
+
+log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S: Final = 30.0
 """Between two attempts to reach a meter, unless a setting says otherwise."""
@@ -48,8 +51,18 @@ def open_meter(
     its = _meter_settings(settings)
     if not register_map.metrics:
         its = replace(its, invert=(), identity="")
+    else:
+        _check_ratios(settings, register_map)
     link = links.link(settings.host, settings.port, _link_settings(settings))
     return meters.Meter(settings.name, register_map, link, its, clock=clock)
+
+
+def _check_ratios(settings: MeterSettings, register_map: RegisterMap) -> None:
+    """Warn of a ratio that changes nothing: the map's values are primary ones."""
+    for ratio, value in (("ct", settings.ct_ratio), ("pt", settings.pt_ratio)):
+        if value != 1 and not any(ratio in metric.ratio for metric in register_map.metrics):
+            facts = {"meter": settings.name, "setting": f"{ratio}_ratio", "value": value}
+            log.warning("no value of the map goes by this ratio", extra=facts)
 
 
 def _link_settings(settings: MeterSettings) -> LinkSettings:

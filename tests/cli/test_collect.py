@@ -195,3 +195,17 @@ def test_warnings_beside_an_answer_are_text_even_where_nobody_looks(
     printed = capsys.readouterr().err
     assert "--panel_unit: 0 is reserved" in printed
     assert "{" not in printed
+
+
+@pytest.mark.parametrize(("ratio", "warned"), [("400/5", True), ("meter", True), ("1", False)])
+def test_a_ratio_that_the_map_has_no_use_for_is_warned_of(
+    ratio: str, warned: bool, ports: tuple[int, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = (
+        f"--panel_host=127.0.0.1:{ports[1]}",
+        "--panel_topic_prefix=a",
+        "--panel_metrics_workbook=eaton-pxm-4000",
+        f"--panel_ct_ratio={ratio}",
+    )
+    assert execute(["collect", *flags]) == 0
+    assert ("no value of the map goes by this ratio" in capsys.readouterr().err) is warned

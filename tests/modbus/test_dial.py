@@ -17,7 +17,7 @@ from tests.misbehaving import Connection, good, meter
 from tests.modbus.asking import ask, link_to, links, read, reasons, right
 from tests.virtual_time import run
 
-METERS = 1000
+METERS = 3000
 
 
 def dial(host: str, port: int) -> Dial:

@@ -86,7 +86,7 @@ def test_done_may_ask_again_at_once_whatever_happened(failure: str) -> None:
                 elif failure == "closed":
                     link.close()
                 # As often as no stack is deep, where it costs no time.
-                times = 2000 if failure in {"backing off", "closed"} else 20
+                times = 1100 if failure in {"backing off", "closed"} else 20
                 first, second = await asyncio.gather(
                     ask_from_done(link, times), ask_from_done(link, times)
                 )

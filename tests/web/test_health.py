@@ -52,7 +52,8 @@ def test_a_meter_that_is_down_degrades_but_does_not_fail() -> None:
     assert found["meters"][1]["state"] == "down"
     assert found["meters"][1]["last_error"] == "read_timeout"
     assert found["problems"] == [
-        f"down: {EATON}: see that it has power, and that host, port and unit are right"
+        f"down: {EATON}: see that it has power, and that host, port and unit are right; "
+        "a converter of a serial line may need another transport"
     ]
 
 

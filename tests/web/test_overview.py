@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from emdc.reading import MeterProfile
@@ -21,6 +23,30 @@ def test_topics_say_unit_kind_interval_and_newest_value() -> None:
         "timestamp": "2031-05-04T12:00:00Z",
         "quality": "good",
     }
+
+
+@pytest.mark.parametrize(
+    ("later", "quality"),
+    [
+        ({"W": None}, "read_timeout"),  # the meter is away: nothing newer of any metric
+        ({"W": None, "Voltage_AN": 230.0}, "good"),  # it answers, and has no W
+        ({"W": 1.0, "Voltage_AN": 230.0}, "good"),
+    ],
+)
+def test_what_comes_round_seldom_is_good_unless_the_meter_is_away(
+    later: dict[str, Any], quality: str
+) -> None:
+    site = Site((MeterProfile(EATON, TOPICS, 10.0),))
+    site.read(EATON, ago=90, Wh_received=60)
+    site.read(EATON, ago=20, W=None, Voltage_AN=None)
+    site.read(EATON, ago=10, **later)
+    with site.client() as client:
+        (seldom,) = [
+            topic
+            for topic in client.get("/topics").json()["topics"]
+            if topic["metric"] == "Wh_received"
+        ]
+    assert (seldom["value"], seldom["quality"]) == (60, quality)
 
 
 def test_topics_come_in_pages_that_join_to_the_whole() -> None:

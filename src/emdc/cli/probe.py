@@ -66,9 +66,9 @@ def command(host: str, /, **given: Any) -> int:
     announcement = _announcement(place, list(maps), tries)
     whole = asyncio.run(_probe(place, list(maps), tries, outcome, announcement))
     _clear_line()
-    verdict.show(outcome, place, maps)
     if not whole:
-        note("emdc: interrupted: this is what is known so far")
+        note("emdc: interrupted, not everything was tried: this is what is known so far")
+    verdict.show(outcome, place, maps)
     return 0 if outcome.has_fit and whole else 1
 
 

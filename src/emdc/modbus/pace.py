@@ -6,8 +6,8 @@ more than small switches, routers and gateways take.
 
 from typing import Final
 
-CONNECTS_PER_S: Final = 500
-"""A thousand meters are begun within two seconds."""
+CONNECTS_PER_S: Final = 2000
+"""A thousand meters are begun within half a second, so that none misses its first tick at 1 s."""
 
 
 class Pace:

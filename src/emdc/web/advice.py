@@ -12,6 +12,11 @@ REFUSED: Final = frozenset({"exception:1", "exception:2", "exception:3"})
 _NO_VALUE: Final = frozenset({"not_available", "out_of_range", "decode_error"})
 
 
+_SILENT: Final = (
+    "see that it has power, and that host, port and unit are right; a converter of a serial line "
+    "may need another transport"
+)
+
 _OF_ONE: Final[Mapping[str, str]] = {
     "meter_held": "another process reads it: end that one, or ask it",
     "identity_mismatch": "another meter answers at its address: see the log, mend host or identity",
@@ -27,7 +32,7 @@ _OF_ONE: Final[Mapping[str, str]] = {
     ),
     "connect_refused": (
         "nothing listens there: is Modbus TCP switched on in the meter, and is the port right "
-        "(502 as a rule)?"
+        "(502 as a rule)? a serial device must be plugged in, and this user may open it"
     ),
     "connection_reset": (
         "it closes the connection: does another program hold the one that it allows, and is "
@@ -51,4 +56,4 @@ def advice(reason: str) -> str:
         )
     if reason in _NO_VALUE:
         return "it answers, but what it says is no value: is this the right map?"
-    return _OF_ONE.get(reason, "see that it has power, and that host, port and unit are right")
+    return _OF_ONE.get(reason, _SILENT)

@@ -141,7 +141,9 @@ def missing_reason(state: MeterState, metric: str) -> str | None:
     newest: MeterReading | None = max(readings, key=lambda each: each.read_at, default=None)
     if newest is not None and (reason := newest.gaps.get(metric)):
         return _cause(state, reason)
-    if state.last_error_at and (newest is None or state.last_error_at > newest.read_at):
+    failed_at = state.last_error_at
+    since = [at for at in (newest and newest.read_at, state.last_success) if at]
+    if failed_at and all(failed_at > at for at in since):
         return state.last_error
     return None
 

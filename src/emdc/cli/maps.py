@@ -15,6 +15,7 @@ from emdc.cli.terminal import is_narrow, print_table, say
 from emdc.config.table import CONFIG, Setting
 from emdc.errors import EmdcError, RegisterMapError
 from emdc.meters import explain, library, lint, sunspec, workbook
+from emdc.meters.reads import limits_of
 from emdc.meters.register_map import Metric, RegisterMap
 
 NAME: Final = Setting("", "name", "text", None, "Name of a map, or path of a spreadsheet")
@@ -74,7 +75,7 @@ def check(file: str, /, **given: object) -> int:
     each names its cell and the mend; with --strict they give 1.
     """
     found = find_map(file, given, unverified=True)
-    limits = plans.limits_of(found)
+    limits = limits_of(found)
     torn = explain.torn(plans.planned(found, limits), limits)
     warnings = [text for text in found.warnings if text != workbook.NONE_UNVERIFIED] + torn
     hints = lint.findings(found, _others(found))

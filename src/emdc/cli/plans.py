@@ -17,7 +17,7 @@ from emdc.errors import ConfigError
 from emdc.meters import explain, sunspec
 from emdc.meters.learned import Lesson, Lessons
 from emdc.meters.plan import Batch
-from emdc.meters.reads import Limits, reads_of, reads_without, want
+from emdc.meters.reads import Limits, limits_of, reads_of, reads_without, want
 from emdc.meters.register_map import RegisterMap
 from emdc.meters.words import NO_RATIOS
 
@@ -73,18 +73,10 @@ def planned(found: RegisterMap, limits: Limits, known: Sequence[Lesson] = ()) ->
     try:
         whole = reads_of(found, names, unit=1, ratios=NO_RATIOS, limits=limits)
     except ValueError as error:
-        raise ConfigError(f"{found.name}: {error}: raise max_registers") from error
+        raise ConfigError(f"{found.name}: {error}") from error
     if known:
         whole = reads_without(whole, limits, taught.avoid, frozenset(taught.refused))
     return tuple(read.batch for read in whole.reads)
-
-
-def limits_of(
-    found: RegisterMap, max_registers: int | None = None, max_gap: int | None = None
-) -> Limits:
-    """What one read may span: as given, else as the map says."""
-    gap = found.max_gap if max_gap is None else max_gap
-    return Limits(max_registers or found.max_registers, gap)
 
 
 def _subjects(

@@ -19,7 +19,7 @@ from emdc.meters.learner import Learner
 from emdc.meters.plan import Batch, Span, names_by_span
 from emdc.meters.poll import Poll
 from emdc.meters.profile import profile_of
-from emdc.meters.reads import Limits, Plan, Wanted, reads_of, reads_without, want
+from emdc.meters.reads import Limits, Plan, Wanted, limits_of, reads_of, reads_without, want
 from emdc.meters.register_map import RegisterMap
 from emdc.meters.words import NO_RATIOS, Ratios
 from emdc.modbus.exchange import Answer, Exchange
@@ -163,11 +163,7 @@ class Meter:
         return reads_without(whole, self._limits(), lessons.avoid, frozenset(lessons.refused))
 
     def _limits(self) -> Limits:
-        own, model = self.settings, self.register_map
-        return Limits(
-            own.max_registers or model.max_registers,
-            model.max_gap if own.max_gap is None else own.max_gap,
-        )
+        return limits_of(self.register_map, self.settings.max_registers, self.settings.max_gap)
 
     def _changed(self) -> None:
         self._plans.clear()

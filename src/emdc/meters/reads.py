@@ -41,6 +41,16 @@ class Limits(NamedTuple):
     """Unmapped registers that it may cross."""
 
 
+def limits_of(
+    register_map: RegisterMap, max_registers: int | None = None, max_gap: int | None = None
+) -> Limits:
+    """What one read may span: as given, else as the map says."""
+    return Limits(
+        max_registers or register_map.max_registers,
+        register_map.max_gap if max_gap is None else max_gap,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """One batch, ready to be asked and decoded."""

@@ -16,9 +16,10 @@ from emdc.errors import ExceptionResponseError, LinkError, MeterError, ProtocolE
 from emdc.modbus import rtu
 from emdc.modbus.dial import Dial
 from emdc.modbus.exchange import Answer, Exchange
-from emdc.modbus.link import BUFFER, NOTHING, VIEW, Link
+from emdc.modbus.link import NOTHING, Link
 from emdc.modbus.pdu import Request
 from emdc.modbus.readiness import Connection, Readiness
+from emdc.modbus.receive import VIEW, receive
 from emdc.modbus.settings import LinkSettings
 from emdc.place import is_device
 
@@ -66,18 +67,10 @@ class RtuLink(Link):
             self._lost(error.strerror or str(error))
 
     def _readable(self) -> None:
-        connection = self._socket
-        assert connection is not None
-        try:
-            nbytes = connection.recv_into(BUFFER)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._lost(error.strerror or str(error))
-            return
+        nbytes = receive(self._socket, self._lost)
         if not nbytes:
-            self._lost("closed by the meter")
-        elif self._size == NOTHING:
+            return
+        if self._size == NOTHING:
             self._drain(nbytes)
         else:
             self._partial += VIEW[:nbytes]

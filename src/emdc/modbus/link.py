@@ -31,10 +31,6 @@ NEVER: Final = float("inf")
 NOTHING: Final = -1
 """No answer is awaited: a size that no segment has, not even the end's 0."""
 
-# All links of a process receive into one buffer: it is read before the next one fills it again.
-BUFFER: Final = bytearray(65536)
-VIEW: Final = memoryview(BUFFER)
-
 Mark: TypeAlias = tuple[int, int, int]
 """How far a link has come; it changes with each request, connection and failure."""
 

@@ -18,9 +18,9 @@ from emdc.errors import ExceptionResponseError, LinkError, MeterError, ProtocolE
 from emdc.modbus.backoff import is_absence
 from emdc.modbus.dial import Dial
 from emdc.modbus.exchange import Answer, Exchange
-from emdc.modbus.link import BUFFER, VIEW
 from emdc.modbus.mbap import may_follow
 from emdc.modbus.readiness import Readiness
+from emdc.modbus.receive import BUFFER, VIEW, receive
 from emdc.modbus.settings import LinkSettings
 from emdc.modbus.tcp import STEP, TWICE, TcpLink
 
@@ -88,16 +88,8 @@ class PipelinedLink(TcpLink):
             super()._readable()
             return
         connection = self._socket
-        assert connection is not None
-        try:
-            nbytes = connection.recv_into(BUFFER)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._lost(error.strerror or str(error))
-            return
+        nbytes = receive(connection, self._lost)
         if not nbytes:
-            self._lost("closed by the meter")
             return
         start = 0 if self._partial else self._take_whole(nbytes)
         if start < nbytes and self._socket is connection:

@@ -3,8 +3,9 @@
 from typing import Final
 
 from emdc.errors import ExceptionResponseError, ProtocolError
-from emdc.modbus.link import BUFFER, NEVER, NOTHING, VIEW, Link
+from emdc.modbus.link import NEVER, NOTHING, Link
 from emdc.modbus.mbap import cut, judge, may_follow
+from emdc.modbus.receive import BUFFER, VIEW, receive
 
 STEP: Final = 257
 """From one transaction id to the next: a meter that counts up ids by itself does not hit upon one
@@ -35,22 +36,12 @@ class TcpLink(Link):
 
     def _readable(self) -> None:
         """Take what has come. The whole right answer at once is the common case."""
-        connection = self._socket
-        assert connection is not None
-        try:
-            nbytes = connection.recv_into(BUFFER)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._lost(error.strerror or str(error))
-            return
+        nbytes = receive(self._socket, self._lost)
         if nbytes == self._size and not self._partial and BUFFER.startswith(self._expected):
             self._answered(BUFFER[9:nbytes])
         elif nbytes:
             self._partial += VIEW[:nbytes]
             self._cut()
-        else:
-            self._lost("closed by the meter")
 
     def _cut(self) -> None:
         """Take the frames that have come whole.

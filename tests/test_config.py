@@ -240,6 +240,19 @@ def test_meters_that_share_a_connection_are_told_whose_settings_hold(toml: Path)
     )
 
 
+def test_a_serial_line_is_one_connection_however_its_device_is_spelled(toml: Path) -> None:
+    device, link = toml.absolute().with_name("ttyUSB0"), toml.absolute().with_name("by-id")
+    device.touch()
+    link.symlink_to(device)
+    meters = [
+        f'name = "UW/{unit}"\nhost = "{path}"\nmap = "nexus-1272"\nunit = {unit}\nbaudrate = {rate}'
+        for unit, path, rate in ((1, link, 9600), (2, device, 19200))
+    ]
+    toml.write_text("\n".join(f"[[meters]]\n{meter}" for meter in meters))
+    (warning,) = settings(file=toml).warnings
+    assert warning.startswith("emdc.toml: meters[2].baudrate: differs from that of meters[1]")
+
+
 def test_a_setting_of_a_connection_that_is_the_default_differs_from_none_that_is_absent(
     toml: Path,
 ) -> None:

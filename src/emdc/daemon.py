@@ -48,6 +48,7 @@ from emdc.storage.recorder import Recorder
 from emdc.stores import Stores, open_stores
 from emdc.system import allow_connections, ending_signals
 from emdc.web import app
+from emdc.web.overview import line_breaks
 from emdc.web.service import Points, Service
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ async def collecting(
     service = Service(
         collector=collector,
         storage=recorder.status,
-        sparklines=partial(_sparklines, stores.engine),
+        sparklines=partial(_sparklines, stores.engine, latest),
         clock=utc_now,
         started=utc_now(),
         token=plant.settings.http.token.reveal() if plant.settings.http.token else None,
@@ -282,8 +283,10 @@ async def _last_readings(
         return []
 
 
-async def _sparklines(engine: Database, meter: str) -> Points:
-    return await asyncio.to_thread(history.sparklines, engine, meter, utc_now() - SPARKLINE)
+async def _sparklines(engine: Database, latest: Latest, meter: str) -> Points:
+    apart_s = line_breaks(latest.meters[meter].profile)
+    since = utc_now() - SPARKLINE
+    return await asyncio.to_thread(history.sparklines, engine, meter, since, apart_s=apart_s)
 
 
 def _holder(listener: socket.socket) -> str:

@@ -1,6 +1,8 @@
 import asyncio
 import json
+import re
 import sqlite3
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -158,7 +160,13 @@ def test_beside_a_daemon_it_names_the_holder_and_how_to_ask_it(
         assert execute(["collect", *flags, f"--db_host={file}"]) == 1
         printed = capsys.readouterr().err
         assert f"process {running.process.pid}" in printed
-        assert f"curl -X POST {running.page}collect" in printed
+        advised = re.search(r"; ask it: curl -X POST (\S+); curl '(\S+)'$", printed, re.MULTILINE)
+        assert advised is not None
+        assert advised[1] == f"{running.page}collect"
+        with urllib.request.urlopen(advised[2]) as answer:
+            topics = json.load(answer)["topics"]
+        assert [topic["metric"] for topic in topics] == NEXUS
+        assert all(topic["value"] is not None for topic in topics)
     assert rows(file, "SELECT count(*) FROM readings") == [(0,)]
 
 

@@ -67,9 +67,9 @@ def test_wide_is_a_row_for_each_instant_of_a_meter(
     flags = ("--wide", "--topic=a", "--timezone=America/Los_Angeles")
     assert exported(db, capfdbinary, *flags) == [
         'ts America/Los_Angeles,meter,W,Serial,"x,y"',
-        '2026-03-01 04:00:00,a,-5.0,A1,"say ""no"""',
-        "2026-03-01 04:00:01,a,5,'=1+1,",
-        "2026-03-01 04:00:02.250000,a,0.1,'007,",
+        '2026-03-01 04:00:00.000,a,-5.0,A1,"say ""no"""',
+        "2026-03-01 04:00:01.000,a,5,'=1+1,",
+        "2026-03-01 04:00:02.250,a,0.1,'007,",
         "",
     ]
 
@@ -82,11 +82,22 @@ def test_meters_share_the_columns_of_their_metrics(
     engine.dispose()
     assert exported(tmp_path / "emdc.db", capfdbinary, "--wide") == [
         "ts UTC,meter,W,V",
-        "2026-03-01 12:00:00,a,1.5,",
-        "2026-03-01 12:00:00,b,,2.5",
-        "2026-03-01 12:00:01,b,4.5,3.5",
+        "2026-03-01 12:00:00.000,a,1.5,",
+        "2026-03-01 12:00:00.000,b,,2.5",
+        "2026-03-01 12:00:01.000,b,4.5,3.5",
         "",
     ]
+
+
+def test_rows_of_wide_have_one_form_of_time_whatever_asked_for_them(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    engine = open_new(tmp_path / "emdc.db")
+    fill(engine, {"a/W": {0: 1.5, 0.123456: 2.5, 60: 3.5}})
+    engine.dispose()
+    lines = exported(tmp_path / "emdc.db", capfdbinary, "--wide")[1:-1]
+    times = [line.partition(",")[0] for line in lines]
+    assert times == [f"2026-03-01 12:{rest}" for rest in ("00:00.000", "00:00.123", "01:00.000")]
 
 
 def test_topics_and_a_range_narrow_it(db: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

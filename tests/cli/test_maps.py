@@ -1,3 +1,5 @@
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,22 @@ def test_list_names_every_shipped_map(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "shipped" in printed
     assert "verified" in printed
     assert str(tmp_path) in printed
+
+
+def test_list_shows_model_metrics_and_certainty_on_80_columns(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert execute(["map", "list", f"--maps_dir={tmp_path}"]) == 0
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert plain[2].split() == ["name", "model", "metrics", "certainty"]
+    line = next(line for line in plain if line.split()[:1] == ["siemens-pac2200"])
+    assert "SENTRON PAC2200" in line
+    assert line.rstrip().endswith("33  22 verified, 11")
+    assert any("no room for origin, unverified, vendor" in line for line in plain)
 
 
 def test_list_names_own_maps_and_those_with_faults(

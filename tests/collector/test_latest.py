@@ -104,6 +104,16 @@ def test_that_a_meter_was_not_even_asked_does_not_hide_why() -> None:
     assert state(reading(1, why="backoff_skipped", a=None)).last_error == "backoff_skipped"
 
 
+def test_a_value_that_the_meter_does_not_have_is_a_gap_and_no_error() -> None:
+    subject = state(reading(0, why="not_available", a=1, b=None))
+    assert (subject.gaps, subject.last_error, subject.last_error_at) == (1, None, None)
+    mixed = {"a": "not_available", "b": "exception:2"}
+    subject.take(reading(1, a=None, b=None)._replace(gaps=mixed))
+    assert (subject.last_error, subject.last_error_at) == ("exception:2", at(1))
+    subject.take(reading(2, why="not_available", a=None, b=None))
+    assert (subject.last_error, subject.last_error_at) == ("exception:2", at(1))
+
+
 def test_meters_that_are_not_configured_are_ignored() -> None:
     async def check() -> None:
         subject = Latest([PROFILE])

@@ -1,3 +1,4 @@
+import pytest
 from sqlalchemy import Engine
 
 from emdc.reading import MeterProfile, MeterReading, Topic
@@ -90,6 +91,57 @@ def test_peak_of_one_second_in_ten_minutes_reaches_the_first_page(engine: Engine
         answer = client.get("/sparklines", params={"meter": METER}).json()
     assert list(peak) in answer["points"]["Voltage_AN"]
     assert len(answer["points"]["Voltage_AN"]) <= 240
+
+
+APART = {"Voltage_AN": 3.5, "Wh_delivered": 35.0}
+"""Seconds: the counter has an interval of ten."""
+
+
+def outages(points: list[tuple[float, float | None]]) -> list[tuple[float, float]]:
+    """The last and the next value around each break of a line, in seconds after noon."""
+    times = [time - tick(0).timestamp() for time, _ in points]
+    breaks = [place for place, (_, value) in enumerate(points) if value is None]
+    return [(times[place - 1], times[place + 1]) for place in breaks]
+
+
+@pytest.mark.parametrize("count", [200, 3600])
+def test_sparkline_breaks_where_more_than_three_intervals_have_no_value(
+    engine: Engine, count: int
+) -> None:
+    """Of 200 readings all are drawn, of 3600 a part; an outage is no part of it either way."""
+    gaps = dict.fromkeys(METRICS, "read_timeout")
+    mute = {20, 21, *range(25, 28), *range(72, 140)}
+    absent = {28, 29, 30, *range(150, 155)}  # no row at all
+    store(
+        engine,
+        *(
+            reading(at, (None, None, None), gaps=gaps)
+            if at in mute
+            else reading(at, (float(at), None if at % 10 else at, "A1"))
+            for at in range(count)
+            if at not in absent
+        ),
+    )
+    lines = sparklines(engine, METER, tick(0), apart_s=APART)
+    assert outages(lines["Voltage_AN"]) == [(24, 31), (71, 140), (149, 155)]
+    assert outages(lines["Wh_delivered"]) == [(60 if count > 600 else 70, 140)]
+    assert all(value is not None for _, value in sparklines(engine, METER, tick(0))["Voltage_AN"])
+
+
+def test_sparkline_of_a_long_time_breaks_where_one_metric_alone_was_missing(engine: Engine) -> None:
+    gaps = {"Voltage_AN": "exception:2"}
+    store(
+        engine,
+        *(
+            reading(at, (None, at, "A1"), gaps=gaps)
+            if 305 < at < 420
+            else reading(at, (float(at), at, "A1"))
+            for at in range(1000)
+        ),
+    )
+    lines = sparklines(engine, METER, tick(0), apart_s=APART)
+    assert outages(lines["Voltage_AN"]) == [(300, 420)]
+    assert outages(lines["Wh_delivered"]) == []
 
 
 def test_sparkline_begins_where_it_is_asked_to(engine: Engine) -> None:

@@ -34,6 +34,13 @@ def test_a_meter_that_was_just_read_is_ok() -> None:
     ]
 
 
+def test_what_a_meter_does_not_have_is_no_error_of_it() -> None:
+    site = one_meter()
+    site.read(NEXUS, why="not_available", W=None, Voltage_AN=120.0)
+    (meter,) = health(site)[1]["meters"]
+    assert (meter["state"], meter["last_error"], meter["last_error_at"]) == ("ok", None, None)
+
+
 def test_what_a_meter_refuses_is_told_with_when_it_is_asked_again() -> None:
     site = one_meter()
     site.collector.lessons[NEXUS] = (["W"], ["W: a read of 2 from 7 gave exception:2"])

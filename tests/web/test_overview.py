@@ -93,8 +93,19 @@ def test_state_has_the_values_of_few_meters_at_once() -> None:
         7000000,
         "1.2 é",
     ]
+    assert [row["kind"] for row in answer["values"][NEXUS]] == ["gauge", "gauge", "counter", "text"]
+    assert {row["interval"] for row in answer["values"][NEXUS]} == {10.0}
     assert [row["whole"] for row in answer["values"][NEXUS]] == [False, False, True, False]
     assert answer["values"][EATON][1]["missing"] == "read_timeout"
+
+
+def test_whole_numbers_that_a_page_would_round_are_texts_in_its_state() -> None:
+    site = one_meter()
+    site.read(NEXUS, Voltage_AN=120.0, W=2**53, Wh_received=2**53 + 1, Firmware="1")
+    with site.client() as client:
+        rows = client.get("/state").json()["values"][NEXUS]
+    assert [row["value"] for row in rows] == [120.0, 2**53, str(2**53 + 1), "1"]
+    assert [row["whole"] for row in rows] == [False, True, True, False]
 
 
 def test_state_of_many_meters_has_the_values_of_the_one_asked_for() -> None:
@@ -114,6 +125,17 @@ def test_sparklines_are_thinned() -> None:
     points = answer["points"]["W"]
     assert len(points) <= 240
     assert [start + 1800, 1.0] in points
+
+
+def test_thinning_keeps_a_break_of_the_line() -> None:
+    line: list[tuple[float, float | None]] = [(float(n), float(n % 7)) for n in range(5000)]
+    line[2000:3000] = [(2500.0, None)]
+    thinned = thin(line)
+    assert (2500.0, None) in thinned
+    assert thinned == sorted(thinned, key=lambda point: point[0])
+    flapping = [(float(n), None if n % 2 else 1.0) for n in range(5000)]
+    assert len(thin(flapping)) <= 240
+    assert {value for _, value in thin(flapping)} == {None, 1.0}
 
 
 def test_thinning_keeps_few_points_as_they_are_and_the_order_of_many() -> None:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -118,7 +119,7 @@ def _explain(visits: Sequence[Visit]) -> bool:
     for one in visits:
         if one.held_by:
             page = _PAGE.search(one.held_by)
-            ask = f"; ask it: curl -X POST {page[0]}/collect" if page else ""
+            ask = f"; ask it: {_asking(page[0], one.profile.name)}" if page else ""
             note(f"emdc: {one.profile.name} is being read by {one.held_by}{ask}")
         elif not one.answered:
             reasons = sorted(set(one.reading.gaps.values()))
@@ -130,6 +131,12 @@ def _explain(visits: Sequence[Visit]) -> bool:
             for sentence in dict.fromkeys(advice(reason) for reason in reasons):
                 note(f"  {sentence}")
     return any(one.held_by for one in visits)
+
+
+def _asking(page: str, meter: str) -> str:
+    """The commands that let a daemon read, which prints nothing, and print the meter's values."""
+    named = quote(meter, safe="/")
+    return f"curl -X POST {page}/collect; curl '{page}/topics?meter={named}'"
 
 
 def _store(settings: Settings, visits: Sequence[Visit]) -> None:

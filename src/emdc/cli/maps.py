@@ -40,7 +40,7 @@ def list_maps(**given: object) -> int:
     folder = maps_dir(given)
     rows = [_summary(name, origin, given) for name, origin in library.names(folder)]
     columns = ("name", "vendor", "model", ">metrics", ">unverified", "origin", "certainty")
-    print_table("Register maps", columns, rows, spare=("origin", "certainty", ">unverified"))
+    print_table("Register maps", columns, rows, spare=("origin", ">unverified", "vendor"))
     say(f"Your own maps: workbooks in {folder}")
     say("The map sunspec is what a device says of itself: emdc map show sunspec --host HOST")
     return 0

@@ -13,7 +13,8 @@ from rich.text import Text
 # Everything that moves the cursor, colours the screen or turns the direction of text around.
 _UNSAFE: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 WIDE_COLUMNS: Final = 120
-_UNBOUNDED: Final = 100_000
+_FOLDED: Final = 24
+"""A longer text is folded to about that before a whole column makes room for it."""
 PIPE_COLUMNS: Final = 200
 """Whoever reads tables by a program wants whole lines."""
 
@@ -42,20 +43,30 @@ def print_table(
     """A table; a column named `>name` is aligned to the right, numbers as a rule.
 
     The first column holds what people copy: it stays on one line while it takes half the width at
-    most. Columns of `spare` are left out, the first of them first, on a screen too narrow for all.
+    most. Columns of `spare` are left out, the first of them first, on a screen too narrow for all;
+    the line below the table says so.
     """
     output = screen()
     cells = [[Text(clean(cell)) for cell in row] for row in rows]
+    wide = [_needed(name, cells, index) for index, name in enumerate(columns)]
     kept = list(range(len(columns)))
-    table = _table(columns, cells, kept, output)
-    unbounded = output.options.update(max_width=_UNBOUNDED)
+    left = []
     for name in spare if is_screen() else ():
-        if output.measure(table, options=unbounded).maximum <= output.width:
+        if sum(wide[index] for index in kept) < output.width:
             break
         kept.remove(columns.index(name))
-        table = _table(columns, cells, kept, output)
+        left.append(name.lstrip(">"))
     output.print(Text(clean(title), "bold"), soft_wrap=True)
-    output.print(table)
+    output.print(_table(columns, cells, kept, output))
+    if left:
+        said = f"{output.width} columns have no room for {', '.join(left)}"
+        output.print(f"{said}: widen the window, or add | less -S", soft_wrap=True)
+
+
+def _needed(name: str, rows: Sequence[Sequence[Text]], index: int) -> int:
+    """Characters that a column asks for, with the two between it and the next."""
+    longest = max((row[index].cell_len for row in rows), default=0)
+    return max(len(name.lstrip(">")), min(longest, _FOLDED) if index else longest) + 2
 
 
 def _table(

@@ -51,7 +51,8 @@ def _rows(
 ) -> Iterator[Rows]:
     """The row of each instant; what is missing, and what a meter has not, is empty.
 
-    `places`: of each topic its meter and its column.
+    `places`: of each topic its meter and its column. All times have one form, with milliseconds:
+    spreadsheet programs show no more.
     """
     width = 1 + max((number for _, number in places.values()), default=0)
     for ts, cells in ticks:
@@ -59,4 +60,4 @@ def _rows(
         values: list[object] = [None] * width
         for _, name, value in cells:
             values[places[name][1]] = value_cell(value)
-        yield [(at.isoformat(sep=" "), text_cell(places[cells[0][1]][0]), *values)]
+        yield [(at.isoformat(" ", "milliseconds"), text_cell(places[cells[0][1]][0]), *values)]

@@ -7,8 +7,12 @@ entry; only gaps are looked at metric by metric.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from emdc.reading import Gap, GapReason, MeterProfile, MeterReading, Value
+
+_ABSENT: Final = "not_available"
+"""Devices say so for ever of what they do not measure: a gap, and nothing that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class MeterState:
     last_success: datetime | None = None
     """UTC, when it last answered."""
     last_error: GapReason | None = None
+    """Of the meter: that it does not have a value which the map knows is none."""
     last_error_at: datetime | None = None
     failures: int = 0
     """Readings without an answer since the last success."""
@@ -59,8 +64,8 @@ class MeterState:
             self.last_success, self.failures = reading.read_at, 0
         else:
             self.failures += 1
-        if reading.gaps:
-            reason = next(iter(reading.gaps.values()))
+        reason = next((why for why in reading.gaps.values() if why != _ABSENT), None)
+        if reason is not None:
             # That it was not even asked says less than why it was given up before.
             if reason != "backoff_skipped" or self.last_error is None:
                 self.last_error = reason

@@ -5,6 +5,7 @@ Here is what concerns a whole meter or several: required keys, host with port, n
 
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from emdc.config.hosts import PORT, split_host
@@ -106,7 +107,9 @@ def _check_connections(places: list[str], meters: list[dict[str, Any]], notes: N
     first: dict[tuple[str, int], tuple[str, dict[str, Any]]] = {}
     for place, fields in zip(places, meters, strict=True):
         host = str(fields.get("host", ""))
-        address = (host if is_device(host) else host.lower(), fields.get("port", PORT))
+        # A device has many names and one line.
+        same = str(Path(host).resolve()) if is_device(host) else host.lower()
+        address = (same, fields.get("port", PORT))
         before, settings = first.setdefault(address, (place.rpartition(": ")[2], fields))
         for name, default in _DEFAULTS.items():
             if fields.get(name, default) != settings.get(name, default):

@@ -45,9 +45,6 @@ class Dialect(Protocol):
     def values(self, row: Row[Any]) -> Values:
         """Values by slot of a row that has `value_columns`."""
 
-    def minute(self, ts: ColumnElement[str]) -> ColumnElement[Any]:
-        """What is equal for instants of one minute."""
-
     def connect_args(
         self, url: URL, tls_ca: Path | None, *, silence_s: int | None
     ) -> dict[str, Any]:

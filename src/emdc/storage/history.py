@@ -5,13 +5,15 @@ thread and read a few hundred rows per meter, found by key; only for a meter tha
 mute the start looks further.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, or_, select
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, select
 
 from emdc.reading import MeterProfile, MeterReading, Value
 from emdc.storage.columns import Instant, Values
@@ -25,9 +27,11 @@ _MUTE_ROWS_BACK: Final = 10_000
 _FIRST: Final = "1970-01-01 00:00:00.000000"
 _ALL_ROWS: Final = 600
 """A span with more rows than this is drawn from the first and last reading of each minute."""
+_MINUTE_S: Final = 60.0
+_TO_MINUTE: Final = len("2026-03-01 12:00")
 
-Points: TypeAlias = list[tuple[float, float]]
-"""(seconds since 1970, value) in order of time."""
+Points: TypeAlias = list[tuple[float, float | None]]
+"""(seconds since 1970, value) in order of time; None: the line is broken there."""
 
 _gaps: Final = msgspec.json.Decoder(dict[str, list[int]])
 
@@ -55,18 +59,24 @@ def latest_readings(engine: Engine, profiles: Sequence[MeterProfile]) -> list[Me
     return sorted(found, key=lambda reading: reading.read_at)
 
 
-def sparklines(engine: Engine, meter: str, since: datetime) -> dict[str, Points]:
+def sparklines(
+    engine: Engine, meter: str, since: datetime, *, apart_s: Mapping[str, float] | None = None
+) -> dict[str, Points]:
     """For each metric of a meter its numbers from `since` on, in order of time.
 
-    Of more than 600 readings only the first and the last of each minute count. Metrics without a
-    number in that time are left out; an unknown meter has none. Raises StorageError when the
-    database fails.
+    Of more than 600 readings only the first and the last of each minute count, and those beside a
+    silence of the meter. The line of a metric is broken where more than its seconds of `apart_s`
+    have no number; what lasts less than a minute and concerns one metric alone is not seen among so
+    many. Metrics without a number in that time are left out; an unknown meter has none. Raises
+    StorageError when the database fails.
     """
+    apart_s = apart_s or {}
     with connected(engine) as connection:
         known = _meter(connection, meter)
         if known is None:
             return {}
-        return _points(known, _sampled(connection, known.meter_id, since))
+        least_s = min(apart_s.values(), default=math.inf)
+        return _points(known, _sampled(connection, known.meter_id, since, least_s), apart_s)
 
 
 def _meter(connection: Connection, name: str) -> _Meter | None:
@@ -167,36 +177,65 @@ def _whole(value: Value) -> Value:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _sampled(
-    connection: Connection, meter_id: int, since: datetime
-) -> Iterator[tuple[datetime, Values]]:
-    """Instant and values of the readings to draw, in order of time."""
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Readings to draw, in order of time."""
+
+    rows: Iterable[tuple[str, Values]]
+    silent_s: Mapping[str, float]
+    """Instant of a reading → seconds since the one before, where that is long."""
+    between_s: float
+    """How far apart two readings of the sample may be for no other reason than that it is one."""
+
+
+def _sampled(connection: Connection, meter_id: int, since: datetime, apart_s: float) -> _Sample:
+    """Readings with a value since then; of many those at the ends of minutes and of silences."""
     dialect = dialect_of(connection)
+    mine = (readings.c.meter_id == meter_id, readings.c.ts >= to_text(since), dialect.has_value)
+    query = select(readings.c.ts).where(*mine).order_by(readings.c.ts)
+    instants = connection.execute(query).scalars().all()
+    silent_s = _silences(instants, apart_s)
     columns = (readings.c.ts, *dialect.value_columns)
-    mine = (readings.c.meter_id == meter_id, readings.c.ts >= to_text(since))
-    count = connection.execute(select(func.count()).select_from(readings).where(*mine)).scalar_one()
-    query: Select[Any] = select(*columns).where(*mine).order_by(readings.c.ts)
-    if count > _ALL_ROWS:
-        ends = (
-            select(func.min(readings.c.ts).label("first"), func.max(readings.c.ts).label("last"))
-            .where(*mine)
-            .group_by(dialect.minute(readings.c.ts))
-            .subquery()
-        )
-        chosen = or_(
-            readings.c.ts.in_(select(ends.c.first)), readings.c.ts.in_(select(ends.c.last))
-        )
-        query = query.where(chosen)
-    for row in connection.execute(query):
-        yield from_text(row.ts), dialect.values(row)
+    drawn: Select[Any] = select(*columns).where(*mine).order_by(readings.c.ts)
+    if len(instants) > _ALL_ROWS:
+        drawn = drawn.where(readings.c.ts.in_(_ends(instants, silent_s)))
+    rows = ((row.ts, dialect.values(row)) for row in connection.execute(drawn))
+    return _Sample(rows, silent_s, _MINUTE_S if len(instants) > _ALL_ROWS else 0.0)
 
 
-def _points(meter: _Meter, rows: Iterable[tuple[datetime, Values]]) -> dict[str, Points]:
+def _silences(instants: Sequence[str], apart_s: float) -> dict[str, float]:
+    timed = ((ts, from_text(ts).timestamp()) for ts in instants)
+    return {
+        ts: time - before for (_, before), (ts, time) in pairwise(timed) if time - before > apart_s
+    }
+
+
+def _ends(instants: Sequence[str], silent_s: Mapping[str, float]) -> list[str]:
+    """Of each minute, and of each stretch between two silences, the first and the last instant."""
+    ends = {instants[0], instants[-1]}
+    for before, ts in pairwise(instants):
+        if ts in silent_s or ts[:_TO_MINUTE] != before[:_TO_MINUTE]:
+            ends |= {before, ts}
+    return sorted(ends)
+
+
+def _points(meter: _Meter, sample: _Sample, apart_s: Mapping[str, float]) -> dict[str, Points]:
     lines: dict[str, Points] = {name: [] for name in meter.metrics.values()}
-    for instant, values in rows:
-        at = instant.timestamp()
+    most_s = {name: apart_s.get(name, math.inf) for name in lines}
+    broken: set[str] = set()
+    for ts, values in sample.rows:
+        at = from_text(ts).timestamp()
+        if silent_s := sample.silent_s.get(ts):
+            broken |= {name for name in lines if silent_s > most_s[name]}
         for slot, value in enumerate(values):
             number = _number(value)
-            if isinstance(number, int | float) and slot in meter.metrics:
-                lines[meter.metrics[slot]].append((at, float(number)))
+            if not isinstance(number, int | float) or slot not in meter.metrics:
+                continue
+            name = meter.metrics[slot]
+            if line := lines[name]:
+                last = line[-1][0]
+                if name in broken or at - last > most_s[name] + sample.between_s:
+                    line.append(((last + at) / 2, None))
+            broken.discard(name)
+            line.append((at, float(number)))
     return {name: points for name, points in lines.items() if points}

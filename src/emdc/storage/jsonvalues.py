@@ -18,8 +18,3 @@ has_value: Final[ColumnElement[bool]] = func.replace(
 def values(row: Row[Any]) -> Values:
     """Values by slot."""
     return list(row.vals)
-
-
-def minute(ts: ColumnElement[str]) -> ColumnElement[Any]:
-    """`YYYY-MM-DD HH:MM`."""
-    return func.substr(ts, 1, 16)

@@ -41,7 +41,6 @@ _PACKET: Final = "emdc_packet_bytes"
 value_columns = jsonvalues.value_columns
 has_value = jsonvalues.has_value
 values = jsonvalues.values
-minute = jsonvalues.minute
 
 
 def connect_args(

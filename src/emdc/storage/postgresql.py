@@ -78,11 +78,6 @@ def values(row: Row[Any]) -> Values:
     return found
 
 
-def minute(ts: ColumnElement[str]) -> ColumnElement[Any]:
-    """The start of the minute."""
-    return func.date_trunc("minute", ts)
-
-
 def connect_args(
     url: URL, tls_ca: Path | None, *, silence_s: int | None = SILENCE_S
 ) -> dict[str, Any]:

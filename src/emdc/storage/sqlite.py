@@ -40,7 +40,6 @@ _INSERT_GAP: Final = (
 value_columns = jsonvalues.value_columns
 has_value = jsonvalues.has_value
 values = jsonvalues.values
-minute = jsonvalues.minute
 
 
 def is_memory(url: URL) -> bool:

@@ -7,7 +7,8 @@ meter at a time.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from operator import itemgetter
+from typing import Final, TypeAlias
 
 import msgspec
 from litestar import Response
@@ -26,6 +27,13 @@ MOST_TOPICS: Final = 2000
 """Above either, /state has the values of one meter only, the one that is asked for."""
 
 _BUCKETS: Final = 120
+_APART: Final = 3.5
+"""Intervals between two values: more than three, whatever the jitter."""
+_EXACT: Final = 2**53
+"""Browsers take numbers for doubles, in which whole numbers beyond that have neighbours."""
+
+Point: TypeAlias = tuple[float, float | None]
+"""(seconds since 1970, value); None: the line is broken there."""
 
 
 class TopicRow(msgspec.Struct, kw_only=True):
@@ -61,7 +69,11 @@ class Shown(msgspec.Struct, kw_only=True):
     metric: str
     unit: str
     description: str
+    kind: Kind
+    interval: float | None
+    """Seconds between scheduled readings; null: read only when asked."""
     value: Value
+    """A text too where it is a whole number that a browser would round."""
     whole: bool
     """Whether the value counts in whole numbers; JSON readers cannot see it in 120.0."""
     read_at: datetime | None
@@ -83,8 +95,8 @@ class Sparklines(msgspec.Struct, kw_only=True):
     """The last hour of one meter, thinned for drawing."""
 
     meter: str
-    points: dict[str, list[tuple[float, float]]]
-    """Metric → (seconds since 1970, value), oldest first."""
+    points: dict[str, list[tuple[float, float | None]]]
+    """Metric → (seconds since 1970, value), oldest first; null: the line is broken there."""
 
 
 async def topics(service: Service, ask: Ask) -> Response[bytes]:
@@ -158,7 +170,9 @@ def _shown(state: MeterState) -> list[Shown]:
             metric=topic.name,
             unit=topic.unit,
             description=topic.description,
-            value=value,
+            kind=topic.kind,
+            interval=due_every(state.profile, topic),
+            value=str(value) if isinstance(value, int) and abs(value) > _EXACT else value,
             whole=isinstance(value, int),
             read_at=each.read_at if each else None,
             missing=missing_reason(state, topic.name),
@@ -172,7 +186,10 @@ def _rounded(profile: MeterProfile, values: Sequence[Value]) -> list[Value]:
 
 
 async def sparklines(service: Service, ask: Ask) -> Response[bytes]:
-    """The last hour of every metric of one meter, thinned to at most 240 points each."""
+    """The last hour of every metric of one meter, thinned to at most 240 values each.
+
+    A null between two of them: nothing was read for more than three intervals.
+    """
     profile = service.names.meter(ask.given["meter"])
     points = await service.sparklines(profile.name)
     return json_response(
@@ -180,20 +197,31 @@ async def sparklines(service: Service, ask: Ask) -> Response[bytes]:
     )
 
 
-def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def line_breaks(profile: MeterProfile) -> dict[str, float]:
+    """For each metric on a schedule the seconds without a value that break its line."""
+    every = ((topic.name, due_every(profile, topic)) for topic in profile.topics)
+    return {name: _APART * interval_s for name, interval_s in every if interval_s}
+
+
+def thin(points: Sequence[Point]) -> list[Point]:
     """At most 240 of `points`: the least and the greatest of each of 120 equal spans of time.
 
-    A peak of one second stays visible, which a mean would hide.
+    A peak of one second stays visible, which a mean would hide. A span keeps one break.
     """
     if len(points) <= 2 * _BUCKETS:
         return list(points)
     first, last = points[0][0], points[-1][0]
     width = (last - first) / _BUCKETS or 1.0
-    spans: dict[int, list[tuple[float, float]]] = {}
+    spans: dict[int, list[Point]] = {}
     for point in points:
         spans.setdefault(min(_BUCKETS - 1, int((point[0] - first) / width)), []).append(point)
-    kept: list[tuple[float, float]] = []
-    for span in spans.values():
-        least, most = min(span, key=lambda p: p[1]), max(span, key=lambda p: p[1])
-        kept += [least] if least == most else sorted((least, most))
-    return kept
+    return [point for span in spans.values() for point in _outline(span)]
+
+
+def _outline(span: Sequence[Point]) -> list[Point]:
+    """The least and the greatest value and the first break, in order of time."""
+    numbers = [(value, time) for time, value in span if value is not None]
+    breaks = [point for point in span if point[1] is None]
+    ends = {pick(numbers, key=itemgetter(0)) for pick in (min, max) if numbers}
+    kept: list[Point] = [(time, value) for value, time in ends]
+    return sorted(kept + breaks[:1], key=itemgetter(0))

@@ -18,7 +18,7 @@ from emdc.collector.latest import Latest
 from emdc.web.exchange import Ask, Parameter
 from emdc.web.names import Names
 
-Points: TypeAlias = Mapping[str, Sequence[tuple[float, float]]]
+Points: TypeAlias = Mapping[str, Sequence[tuple[float, float | None]]]
 """Metric name → (seconds since 1970, value), oldest first."""
 
 

@@ -17,16 +17,20 @@ let timer = 0;
 
 // Texts
 
-function show(value, whole = false) {
-  if (typeof value !== "number") return String(value);
+// A counter has all its digits, as on the meter's display, and so has a whole number; of others
+// five are enough to see.
+function show(value, metric) {
+  if (metric.whole) return grouped(String(value));
+  if (typeof value !== "number") return value;
+  if (metric.kind === "counter") return grouped(String(value));
   const size = Math.abs(value);
-  if (whole && size < 1e15) return grouped(value.toFixed(0));
-  if (size >= 1e9 || (size > 0 && size < 1e-3)) return value.toExponential(3);
+  if (size >= 1e15 || (size > 0 && size < 1e-3)) return grouped(value.toExponential(3));
   const digits = size >= 1 ? Math.floor(Math.log10(size)) : 0;
   return grouped(value.toFixed(Math.max(0, 4 - digits)));
 }
 
 function grouped(text) {
+  if (text.includes("e")) return text.replaceAll("-", "\u2212");
   const [head, tail] = text.split(".");
   const whole = head.replace(/\B(?=(\d{3})+$)/g, "\u202f").replace("-", "\u2212");
   return tail === undefined ? whole : `${whole}.${tail}`;
@@ -133,8 +137,8 @@ function showMetric(card, metric, meter, now) {
   const reason = metric.missing || (known ? "" : "not read yet");
   row.root.classList.toggle("missing", Boolean(reason));
   row.root.classList.toggle("unknown", !known);
-  row.root.classList.toggle("text", typeof metric.value === "string");
-  put(row.value, known ? show(metric.value, metric.whole) : "\u2014");
+  row.root.classList.toggle("text", typeof metric.value === "string" && !metric.whole);
+  put(row.value, known ? show(metric.value, metric) : "\u2014");
   const age = known ? `, ${since((now - Date.parse(metric.read_at)) / 1000)}` : "";
   row.value.title = known ? `${metric.value} ${metric.unit}${age}` : reason;
   // When the whole meter is silent, the line above its values says why.
@@ -142,15 +146,16 @@ function showMetric(card, metric, meter, now) {
   row.reason.title = spaced(reason);
   row.reason.hidden = !reason;
   row.spark.toggleAttribute("hidden", Boolean(reason));
-  if (typeof metric.value === "number" && !metric.missing) {
-    addPoint(row.points, Date.parse(metric.read_at) / 1000, metric.value);
-    drawRow(row, metric, meter);
+  if (known && !metric.missing && (typeof metric.value === "number" || metric.whole)) {
+    addPoint(row.points, Date.parse(metric.read_at) / 1000, Number(metric.value), apart(metric));
+    draw(row.spark, row.points, (value) => `${show(value, metric)} ${metric.unit}`);
   }
 }
 
-function drawRow(row, metric, meter) {
-  const gap_s = Math.max(90, 3 * (meter.interval_s ?? 3600));
-  draw(row.spark, row.points, gap_s, (value) => `${show(value, metric.whole)} ${metric.unit}`);
+// Seconds between two values that are more than three intervals, and more than the page may have
+// missed because it looks less often.
+function apart(metric) {
+  return metric.interval === null ? Infinity : 3.5 * Math.max(metric.interval, newest.refresh_s);
 }
 
 // The whole page

@@ -24,7 +24,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config tools/importlinter.toml
 	$(BIN)/codespell .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/coverage run -m pytest

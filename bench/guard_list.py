@@ -142,6 +142,8 @@ GUARDS: Sequence[Guard] = (
     _guard("bytes that came before their request", TCP, "if self._sends == sends:", "if True:"),
     _guard("half an answer that came before its request", TCP,
            "if self._sends != sends and self._partial:", "if False:"),
+    _guard("headers of a group that came together", PIPELINE,
+           'if b"".join(parts[::2]) != group.heads.under(tid):', "if False:"),
     _guard("header of each answer of a group", PIPELINE, "buffer.startswith(expected, start)",
            "True"),
     _guard("order of the answers of a group", PIPELINE,

@@ -13,3 +13,9 @@ GRANT INSERT, UPDATE (slots) ON emdc.schedules TO 'emdc_writer'@'%';
 -- A row whose key is there already is left alone by ON DUPLICATE KEY UPDATE meter_id = meter_id.
 GRANT INSERT, UPDATE (meter_id) ON emdc.readings TO 'emdc_writer'@'%';
 GRANT INSERT, UPDATE (meter_id) ON emdc.gaps TO 'emdc_writer'@'%';
+-- Quarter hours are made of the readings, and made again when one comes late.
+GRANT INSERT, UPDATE, DELETE ON emdc.interval_rows TO 'emdc_writer'@'%';
+GRANT INSERT, UPDATE, DELETE ON emdc.interval_days TO 'emdc_writer'@'%';
+GRANT INSERT, UPDATE, DELETE ON emdc.interval_details TO 'emdc_writer'@'%';
+GRANT INSERT, UPDATE, DELETE ON emdc.interval_progress TO 'emdc_writer'@'%';
+GRANT INSERT, UPDATE, DELETE ON emdc.counter_epochs TO 'emdc_writer'@'%';

@@ -8,8 +8,9 @@
 --   mariadb -u emdc_owner -p < sql/mysql-grants.sql
 --
 -- emdc_owner   upgrades the tables (emdc migrate), makes sample data, deletes what is too old
--- emdc_writer  for the daemon: adds readings and what belongs to them, reads everything, and can
---              neither delete a reading nor change its values nor touch a table
+-- emdc_writer  for the daemon: adds readings and what belongs to them, makes quarter hours of them,
+--              reads everything, and can neither delete a reading nor change its values nor touch a
+--              table
 --
 -- The daemon's settings are then, with the password in a file:
 --

@@ -6,7 +6,8 @@
 BEGIN;
 
 GRANT SELECT ON alembic_version, volttron_table_definitions, meters, meter_settings, topics, meta,
-  readings, gaps, schedules, data, samples, latest TO emdc_writer;
+  readings, gaps, schedules, interval_rows, interval_days, interval_details, interval_progress,
+  counter_epochs, data, samples, latest, intervals TO emdc_writer;
 -- Rows of the old collector, in upgraded databases only.
 SELECT format('GRANT SELECT ON %I TO emdc_writer', tablename) FROM pg_tables
 WHERE schemaname = 'public' AND tablename IN ('data_old', 'data_old_zone') \gexec
@@ -23,5 +24,9 @@ GRANT UPDATE (meter_id, slot) ON topics TO emdc_writer;
 GRANT UPDATE (metadata) ON meta TO emdc_writer;
 GRANT UPDATE (settings) ON meter_settings TO emdc_writer;
 GRANT UPDATE (slots) ON schedules TO emdc_writer;
+
+-- Quarter hours are made of the readings, and made again when one comes late.
+GRANT INSERT, UPDATE, DELETE ON interval_rows, interval_days, interval_details, interval_progress,
+  counter_epochs TO emdc_writer;
 
 COMMIT;

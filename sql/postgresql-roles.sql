@@ -9,8 +9,8 @@
 -- machine can see while it runs. It can be run again; then both passwords are set anew.
 --
 -- emdc_owner   upgrades the tables (emdc migrate), makes sample data, deletes what is too old
--- emdc_writer  for the daemon: adds readings and what belongs to them, reads everything, and can
---              neither delete nor change a reading nor touch a table
+-- emdc_writer  for the daemon: adds readings and what belongs to them, makes quarter hours of them,
+--              reads everything, and can neither delete nor change a reading nor touch a table
 --
 -- The daemon's settings are then, with the password in a file:
 --

@@ -2,9 +2,20 @@
 
 import os
 import shutil
-from typing import NoReturn
+from collections.abc import Generator
+from typing import Any, NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow machine, or one that works for other tests too, is no fault of an example.
+settings.register_profile(
+    "at any pace",
+    settings.default,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("at any pace")
 
 
 def need_program(name: str, how: str = "") -> str:
@@ -23,3 +34,20 @@ def lacking(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """A worker's report of a test, which may have logged text that no UTF-8 can hold."""
+    return _encodable((yield))
+
+
+def _encodable(value: Any) -> Any:
+    """The same with every lone surrogate spelled out."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_encodable, value))
+    return value

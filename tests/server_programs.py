@@ -6,10 +6,8 @@ Used by `servers` alone, which knows how to log in.
 import itertools
 import os
 import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -248,19 +246,6 @@ def account(kind: Kind) -> dict[str, Any]:
         "group": entry.pw_gid,
         "extra_groups": [],
     }
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that stays free while its server is down.
-
-    One of those that outgoing connections get could become a client's own end, so that the client
-    talks to itself.
-    """
-    for port in random.sample(range(20_000, 30_000), 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port between 20000 and 30000 is free")
 
 
 def _program(name: str, package: str) -> str:

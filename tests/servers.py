@@ -23,7 +23,8 @@ import pymysql
 import pytest
 
 from tests.conftest import need_program
-from tests.server_programs import TRAITS, Kind, ServerProcess, free_port, give, install
+from tests.program import free_port
+from tests.server_programs import TRAITS, Kind, ServerProcess, give, install
 
 _LOGIN_S: Final = 3
 

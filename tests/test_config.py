@@ -201,6 +201,13 @@ def test_every_setting_of_a_meter_can_be_given_in_each_way(toml: Path) -> None:
         assert {getattr(m, name) for m in (from_file, from_flags, from_environment)} == {value}
 
 
+def test_a_zone_that_is_none_is_refused_where_it_was_given(toml: Path) -> None:
+    toml.write_text("[[meters]]\n" + METER + 'timezone = "Los Angeles"\n')
+    said = "'Los Angeles', expected a time zone of the IANA list, did you mean America/Los_Angeles"
+    assert fault(file=toml) == f"emdc.toml: meters[1].timezone: {said}"
+    assert fault(PANEL | {"panel_timezone": "Los Angeles"}) == f"--panel_timezone: {said}"
+
+
 def test_a_host_may_carry_its_port(toml: Path) -> None:
     assert settings(PANEL | {"panel_host": "[fd00::5]:1502"}).meters[0].port == 1502
     toml.write_text("[[meters]]\n" + METER.replace("10.0.0.1", "10.0.0.1:503") + "port = 503\n")

@@ -55,6 +55,28 @@ def test_without_a_database_the_start_says_that_samples_are_lost_and_how_to_keep
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("database", ["in memory", "file"])
+def test_what_was_just_read_is_in_the_answers_about_the_past(
+    port: int, tmp_path: Path, database: str
+) -> None:
+    flags = [f"--db_host={tmp_path / 'emdc.db'}"] if database == "file" else []
+    with daemon(*meter_flags(port, *flags, "--panel_interval=0.2"), folder=tmp_path) as program:
+
+        def rows(path: str) -> list[Any]:
+            status, text = program.ask("GET", path)
+            assert status == 200, text
+            return list(json.loads(text)["rows"])
+
+        until(lambda: len(rows("/history?topic=W&start=-1h&step=0")) > 2)
+        assert rows("/history?topic=W&start=-1h&step=1d")[0][1] > 2
+        status, text = program.ask("GET", "/energy?topic=W&start=-1h&per=total")
+        assert (status, json.loads(text)["periods"][0]["quality"]) == (200, "estimated")
+        assert json.loads(program.ask("GET", "/topics?search=voltage")[1])["total"] > 2
+        code, _, err = program.end(signal.SIGTERM)
+    assert code == 0, err
+    assert [path.name for path in tmp_path.iterdir()] == (["emdc.db"] if flags else [])
+
+
 def test_the_end_by_sigterm_leaves_a_clean_database_and_the_mark_of_a_stop(
     port: int, tmp_path: Path
 ) -> None:
@@ -209,6 +231,27 @@ def test_meters_behind_one_gateway_are_waited_for_as_long_as_the_quickest_of_the
             links.close()
 
     assert asyncio.run(longest_pauses_s()) == [2, 2, 30]
+
+
+def test_the_zone_and_the_most_power_of_a_meter_are_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    said = MeterSettings(
+        name="said", host="::1", map="nexus-1272", timezone="Europe/Paris", max_power=166.3
+    )
+    silent = MeterSettings(name="silent", host="::1", map="nexus-1272", unit=2)
+
+    async def recorded() -> list[list[str | float | None]]:
+        links = open_links("a test")
+        try:
+            opened, _ = open_meters(plan(Settings(meters=(said, silent))), links, mend=False)
+            found = [meter.profile.settings for meter in opened]
+            return [[one.get("timezone"), one.get("max_power")] for one in found]
+        finally:
+            links.close()
+
+    assert asyncio.run(recorded()) == [["Europe/Paris", 166.3], ["Asia/Kathmandu", None]]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from emdc.modbus.server import serve
 from emdc.reading import Value
 from emdc.synthetic.simulator import Simulator
 from tests.meters import sheets
-from tests.program import daemon, meter_flags
+from tests.program import PATIENCE_S, daemon, meter_flags
 
 EXTRA: Final = ("Unit", "Kind", "Scale Register", "Invalid", "Ratio", "Bits", "Byte Order")
 METRICS: Final = (
@@ -61,12 +61,12 @@ def shown(path: Path) -> Iterator[int]:
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
-    loop, stop, port = ready.result(30)
+    loop, stop, port = ready.result(PATIENCE_S)
     try:
         yield port
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
+        thread.join(PATIENCE_S)
 
 
 def stored(file: Path, query: str) -> list[tuple[Any, ...]]:

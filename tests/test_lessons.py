@@ -19,6 +19,7 @@ from emdc.stores import open_stores
 from tests import misbehaving
 from tests.meters import sheets
 from tests.meters.picky import refuses, script
+from tests.program import PATIENCE_S
 from tests.settings import settings_for
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -132,7 +133,7 @@ async def collected(settings: Settings, until: Callable[[], bool]) -> None:
     """Run a daemon until that is so, and end it in order."""
     with open_stores(settings, clock=utc_now) as stores:
         async with collecting(plan(settings), stores, holder="a test"):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while not until():
                     await asyncio.sleep(0.05)
 

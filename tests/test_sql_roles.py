@@ -7,29 +7,37 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from emdc.cli.demo import simulated
 from emdc.reading import MeterProfile, MeterReading
 from emdc.storage import downtime
-from emdc.storage.database import DIALECTS, open_engine
+from emdc.storage.accounts import Accounts
+from emdc.storage.database import DIALECTS, connected, open_engine
+from emdc.storage.ddl import VIEWS
+from emdc.storage.instants import to_text
+from emdc.storage.lateness import reopen
 from emdc.storage.migrate import prepare
 from emdc.storage.registry import register
-from emdc.storage.schema import metadata
-from emdc.storage.views import VIEW_NAMES
+from emdc.storage.schema import metadata, meters
 from tests.conftest import need_program
-from tests.program import PATIENCE_S, daemon, meter_flags, until
+from tests.program import PATIENCE_S, complaints, daemon, meter_flags, until
 from tests.servers import Server, mariadb, postgresql
-from tests.storage.plant import METER, NOON, profile, reading
+from tests.storage.plant import METER, NOON, profile, reading, tick
 
 SQL = Path(__file__).parents[1] / "sql"
 SECRET = "correct-horse"
 NO_RIGHT = {"42501", "1044", "1142", "1143", "1227"}
 """SQLSTATE of PostgreSQL and error numbers of MySQL."""
+
+MADE_OF_READINGS = {name for name in metadata.tables if name.startswith("interval_")} | {
+    "counter_epochs"
+}
 
 DAEMONS = "SELECT ts FROM readings WHERE vals IS NOT NULL AND ts > '2026-04-01'"
 """Readings that were not made up for another test here."""
@@ -193,20 +201,53 @@ def test_the_daemon_runs_as_the_writer(site: Site, owner: Engine, tmp_path: Path
             assert program.ask("POST", "/collect")[0] == 200
             until(lambda: len(rows(owner, DAEMONS)) >= 3)
             code, _, errors = program.end(signal.SIGTERM)
-    assert (code, errors) == (0, "")
+    assert (code, complaints(errors)) == (0, set())
     ends = "SELECT count(*) FROM gaps JOIN meters USING (meter_id) WHERE name LIKE '%nexus_meter'"
     assert rows(owner, f"{ends} AND reason = 'daemon_stopped'")[0][0]
 
 
-@pytest.mark.parametrize("name", [*metadata.tables, *VIEW_NAMES])
+@pytest.mark.parametrize("name", [*metadata.tables, *VIEWS])
 def test_the_writer_reads_everything(name: str, writer: Engine) -> None:
     assert len(rows(writer, f"SELECT count(*) FROM {name}")) == 1
 
 
+@pytest.mark.parametrize(
+    "table", [name for name in metadata.tables if name not in MADE_OF_READINGS]
+)
+def test_the_writer_cannot_delete_a_row(table: str, writer: Engine) -> None:
+    refused(writer, f"DELETE FROM {table}")
+
+
 @pytest.mark.parametrize("table", metadata.tables)
-@pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE TABLE {}", "DROP TABLE {}"])
-def test_the_writer_cannot_remove_anything(statement: str, table: str, writer: Engine) -> None:
+@pytest.mark.parametrize("statement", ["TRUNCATE TABLE {}", "DROP TABLE {}"])
+def test_the_writer_cannot_remove_a_table(statement: str, table: str, writer: Engine) -> None:
     refused(writer, statement.format(table))
+
+
+def test_the_writer_makes_quarter_hours_and_makes_them_again(writer: Engine) -> None:
+    other = profile("UW/Elm/eaton_meter")
+    record(writer, *(reading(at, meter=other.name) for at in range(3)), meter=other)
+    with connected(writer, write=True) as connection:
+        meter_id = connection.execute(
+            select(meters.c.meter_id).where(meters.c.name == other.name)
+        ).scalar_one()
+    counted = f"SELECT sum(n_values) FROM intervals WHERE topic_name = '{other.name}/Voltage_AN'"
+    for hours in (1, 48):
+        Accounts(writer).advance(meter_id, NOON + timedelta(hours=hours))
+        assert rows(writer, counted) == [(3,)]
+    record(writer, reading(7, meter=other.name), meter=other)
+    with connected(writer, write=True) as connection:
+        reopen(connection, meter_id, to_text(tick(7)))
+    Accounts(writer).advance(meter_id, NOON + timedelta(hours=49))
+    assert rows(writer, counted) == [(4,)]
+
+
+def test_the_writer_keeps_what_users_say_of_counters(writer: Engine) -> None:
+    added = "INSERT INTO counter_epochs (topic_id, from_ts, kind, source, note) VALUES"
+    run(writer, f"{added} (7, '2026-03-01 12:00:00', 'swap', 'user', '')")
+    run(writer, "UPDATE counter_epochs SET before_value = 12.5 WHERE topic_id = 7")
+    assert rows(writer, "SELECT before_value FROM counter_epochs") == [(12.5,)]
+    run(writer, "DELETE FROM counter_epochs WHERE topic_id = 7")
 
 
 @pytest.mark.parametrize(

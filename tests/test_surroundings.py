@@ -16,7 +16,7 @@ import pytest
 from emdc.cli.demo import simulated
 from emdc.storage.conservation import conservation
 from emdc.storage.database import open_engine
-from tests.program import Program, daemon, emdc, finished, free_port, meter_flags, until
+from tests.program import PATIENCE_S, Program, daemon, emdc, finished, free_port, meter_flags, until
 
 W = "/metric?name=W"
 DB = "emdc.db"
@@ -85,7 +85,7 @@ def test_no_stream_works_and_it_collects_all_the_same(
 
         until(answers)
         program.process.send_signal(signal.SIGTERM)
-        assert program.process.wait(30) == 0
+        assert program.process.wait(PATIENCE_S) == 0
     ended_well(tmp_path)
 
 
@@ -122,7 +122,7 @@ def test_a_terminal_that_closes_ends_it_as_sigterm_does(
                 pass
             until(lambda: count(tmp_path) > 0)
             terminal.close()
-            assert process.wait(30) == 0
+            assert process.wait(PATIENCE_S) == 0
         finally:
             process.kill()
     ended_well(tmp_path)

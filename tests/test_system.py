@@ -7,7 +7,7 @@ import pytest
 
 from emdc.errors import EmdcError
 from emdc.system import listen
-from tests.program import daemon, emdc, finished, free_port, meter_flags
+from tests.program import PATIENCE_S, daemon, emdc, finished, free_port, meter_flags
 
 THOUSAND = "".join(
     f'[[meters]]\nname = "m{n}"\nhost = "127.0.0.1:%d"\nunit = {n % 247 + 1}\nmap = "nexus-1272"\n'
@@ -28,6 +28,13 @@ def test_a_taken_port_is_named_with_what_to_do() -> None:
     )
 
 
+def test_a_connection_sends_without_waiting_for_acknowledgements() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-name.invalid"])
 def test_an_address_of_another_machine_is_named_with_what_to_do(host: str) -> None:
     with pytest.raises(EmdcError, match="name an address of this machine with --host"):
@@ -46,7 +53,11 @@ def test_a_port_below_1024_without_the_right_is_named_with_what_to_do() -> None:
         "listen('127.0.0.1', 79)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert "cannot listen on 127.0.0.1:79: Permission denied; ports below 1024" in ended.stderr
 

@@ -43,6 +43,7 @@ OPTIONAL: Final = {
     "Invalid": "invalid",
     "Minimum": "minimum",
     "Maximum": "maximum",
+    "Rollover": "rollover",
     "Interval (s)": "interval",
     "Kind": "kind",
     "Code": "code",
@@ -52,7 +53,9 @@ OPTIONAL: Final = {
     "Certainty": "certainty",
 }
 """Header → field of a row. A map has those optional columns that it needs."""
-_NUMBERS: Final = frozenset({"address", "registers", "scale", "offset", "minimum", "maximum"})
+_NUMBERS: Final = frozenset(
+    {"address", "registers", "scale", "offset", "minimum", "maximum", "rollover"}
+)
 # The zip format counts years from 1980; any fixed time does.
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _DATE: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

@@ -30,7 +30,7 @@ _FACTS: Final = ("type", "word_order", "scale", "unit", "function_code", "certai
 _CHANGES: Final = frozenset(
     {"name", "description", "sheet", "left_out", "kind", "code", "bits", "byte_order"}
     | {"ratio", "invalid", "minimum", "maximum", "interval", "group", "offset", "scale_register"}
-    | {*_FACTS}
+    | {"rollover", *_FACTS}
 )
 _METER: Final = frozenset(
     {"vendor", "model", "units", "max_gap", "max_registers", "address_base"}

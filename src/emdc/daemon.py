@@ -15,14 +15,12 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeAlias
-
-import uvicorn
 
 from emdc import discoveries, lessons
 from emdc.collector.changes import Changes
@@ -42,14 +40,17 @@ from emdc.place import place
 from emdc.reading import MeterProfile, MeterReading
 from emdc.roster import Roster
 from emdc.storage import history
+from emdc.storage.accountant import Accountant
 from emdc.storage.claim import claimed
 from emdc.storage.database import Database
 from emdc.storage.recorder import Recorder
 from emdc.stores import Stores, open_stores
 from emdc.system import allow_connections, ending_signals
-from emdc.web import app
 from emdc.web.overview import line_breaks
+from emdc.web.past import Past
+from emdc.web.server import server
 from emdc.web.service import Points, Service
+from emdc.zone import machine_zone
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def open_meters(
     """
     searching = discoveries.Discoveries(
         plant.settings,
-        open_meter=partial(open_meter, links=links, clock=utc_now),
+        open_meter=partial(open_meter, links=links, clock=utc_now, zone=machine_zone(os.environ)),
         clock=utc_now,
         mend=mend,
     )
@@ -139,6 +140,7 @@ async def collecting(
     latest = Latest(profiles)
     latest.load(await _last_readings(stores.engine, profiles))
     begin = await recorder.start(profiles)
+    accountant = Accountant(stores.engine, recorder.delivery, profiles, clock=utc_now)
     collector = Collector(
         [meter for meter in opened if meter.profile.topics],
         FanOut(latest, _changes(opened), searching, recorder),
@@ -149,15 +151,21 @@ async def collecting(
     tasks = _Tasks()
     roster = Roster(opened, collector, recorder, running, tasks.tick, utc_now)
     tasks.tick(*running)
-    tasks.start(searching.run(roster.join, latest.write_gaps), lessons.keep(plant.settings, opened))
+    tasks.start(
+        searching.run(roster.join, latest.write_gaps),
+        lessons.keep(plant.settings, opened),
+        accountant.run(),
+    )
     service = Service(
         collector=collector,
         storage=recorder.status,
         sparklines=partial(_sparklines, stores.engine, latest),
+        past=Past(stores.chronicle),
         clock=utc_now,
         started=utc_now(),
         token=plant.settings.http.token.reveal() if plant.settings.http.token else None,
         link_restarts=links.restarts,
+        intervals=accountant.status,
     )
     calm_garbage_collection()
     try:
@@ -220,45 +228,22 @@ def calm_garbage_collection() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers; the daemon has one for all of its parts."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
 async def _run(plant: Plant, stores: Stores, listener: socket.socket, watch: Watch) -> None:
     stop = asyncio.Event()
     for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with collecting(plant, stores, holder=_holder(listener)) as (service, running):
-        server = _Server(_uvicorn_config(service))
-        serving = asyncio.create_task(server.serve([listener]))
+        http = server(service)
+        serving = asyncio.create_task(http.serve([listener]))
         watching = asyncio.create_task(watch(service, running))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
-        server.should_exit = True
+        http.should_exit = True
         for task in (stopping, watching):
             task.cancel()
         await asyncio.gather(stopping, watching, return_exceptions=True)
         await serving
-
-
-def _uvicorn_config(service: Service) -> uvicorn.Config:
-    return uvicorn.Config(
-        app.build(service),
-        access_log=False,
-        http="h11",
-        lifespan="off",
-        log_config=None,
-        loop="none",
-        server_header=False,
-        timeout_graceful_shutdown=3,
-        ws="none",
-    )
 
 
 async def _forever(ticker: Ticker) -> None:

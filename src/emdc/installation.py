@@ -43,12 +43,14 @@ def open_meter(
     links: Links,
     *,
     clock: Callable[[], datetime],
+    zone: str,
 ) -> meters.Meter:
     """The meter on its link. Raises ConfigError when the settings do not fit the map.
 
-    With a map that has no metrics yet it is one that nothing can be read of.
+    `zone` is that of a meter whose settings name none. With a map that has no metrics yet it is a
+    meter that nothing can be read of.
     """
-    its = _meter_settings(settings)
+    its = _meter_settings(settings, zone)
     if not register_map.metrics:
         its = replace(its, invert=(), identity="")
     else:
@@ -87,7 +89,7 @@ def _longest_pause_s(settings: MeterSettings) -> float:
     return min(LONGEST_PAUSE_S, max(1.0, 2 * settings.interval))
 
 
-def _meter_settings(settings: MeterSettings) -> meters.MeterSettings:
+def _meter_settings(settings: MeterSettings, zone: str) -> meters.MeterSettings:
     return meters.MeterSettings(
         unit=settings.unit,
         interval_s=settings.interval,
@@ -98,5 +100,7 @@ def _meter_settings(settings: MeterSettings) -> meters.MeterSettings:
         max_registers=settings.max_registers,
         max_gap=settings.max_gap,
         identity=(settings.identity or "").strip(),
+        timezone=settings.timezone or zone,
+        max_power_kw=settings.max_power,
         invert=tuple(name.strip() for name in (settings.invert or "").split(",") if name.strip()),
     )

@@ -106,6 +106,8 @@ class Topic:
     description: str = ""
     interval_s: float | None = None
     """Seconds between its readings when it has an interval of its own."""
+    modulus: float | int | None = None
+    """Where a counter begins again at 0, in the topic's unit; None: not known, or no counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ class MeterProfile:
     """Seconds between scheduled readings; None: only when asked."""
     settings: Mapping[str, str | float] = field(default_factory=dict)
     """What values depend on: map, map_hash, ct_ratio and pt_ratio (a number, or `meter` when it is
-    read there), invert when signs are turned. Recorded with its time."""
+    read there), invert when signs are turned; and what energy depends on: timezone (IANA name) and
+    max_power (kW, when it is known). Recorded with its time."""
 
 
 def _is_answer(reason: GapReason) -> bool:

@@ -1,4 +1,4 @@
-"""From settings to where readings go: the database, and the spool for when it is away.
+"""From settings to where readings go and are asked for: the database, and the spool beside it.
 
 Called by the daemon and by the commands that need a database.
 """
@@ -15,9 +15,11 @@ import platformdirs
 
 from emdc.config import Settings
 from emdc.storage import database, migrate
+from emdc.storage.chronicle import Chronicle, Zones
 from emdc.storage.database import Database
 from emdc.storage.spool import Spool
 from emdc.storage.sqlite import sqlite_file
+from emdc.zone import machine_zone
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Stores:
     """Where readings go; a database in memory has no spool."""
 
     engine: Database
+    chronicle: Chronicle
+    """What answers questions about the past."""
     spool: Spool | None = None
 
 
@@ -54,14 +58,25 @@ def open_stores(settings: Settings, *, clock: Callable[[], datetime]) -> Iterato
         engine = open_database(settings)
     else:
         engine = database.make_engine(**_address(settings))
+    chronicle = open_chronicle(engine, settings, clock=clock)
     try:
         if spool is not None and settings.database.type != "sqlite":
             spool.open()
-        yield Stores(engine, spool)
+        yield Stores(engine, chronicle, spool)
     finally:
+        chronicle.close()
         if spool is not None:
             spool.close()
         engine.dispose()
+
+
+def open_chronicle(
+    engine: Database, settings: Settings, *, clock: Callable[[], datetime]
+) -> Chronicle:
+    """What answers questions about the past, with the time zones of the configured meters."""
+    here = machine_zone(os.environ)
+    zones = {meter.name: meter.timezone or here for meter in settings.meters}
+    return Chronicle(engine, clock=lambda: clock().timestamp(), zones=Zones(zones, here))
 
 
 def spool_path(settings: Settings) -> Path | None:

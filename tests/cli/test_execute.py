@@ -9,6 +9,7 @@ import pytest
 from emdc import cli
 from emdc.cli import execute
 from emdc.errors import ConfigError, StorageError
+from tests.program import PATIENCE_S
 
 
 def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -75,7 +76,7 @@ def test_the_only_exit_codes_are_0_1_and_2() -> None:
 def emdc(*arguments: str, stdout: int) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "emdc", *arguments]
     return subprocess.run(
-        command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=False
     )
 
 
@@ -106,7 +107,7 @@ def test_output_that_cannot_be_written_is_an_error_of_one_line(arguments: tuple[
 def test_output_that_was_closed_before_the_start_is_no_error() -> None:
     command = f"{sys.executable} -m emdc map list >&-"
     ended = subprocess.run(
-        ["/bin/sh", "-c", command], stderr=subprocess.PIPE, timeout=30, check=False
+        ["/bin/sh", "-c", command], stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, b"")
 
@@ -121,7 +122,7 @@ def test_sigterm_during_a_command_leaves_no_trace() -> None:
         [sys.executable, "-c", code, "collect"],
         stderr=subprocess.PIPE,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (1, "emdc: interrupted\n")

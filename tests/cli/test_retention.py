@@ -7,6 +7,8 @@ from emdc.cli import execute, retention
 from emdc.collector.clock import Clock
 from emdc.reading import MeterReading
 from tests.storage.plant import METER, METRICS, open_new, profile, rows, store
+from tests.storage.plant import execute as run
+from tests.storage.reckoned import reckon
 
 NOW = datetime.now(UTC)
 
@@ -28,6 +30,7 @@ def database(tmp_path: Path) -> Path:
         profiles=(profile(interval_s=None), profile("UW/Elm/eaton_meter", interval_s=None)),
         now=days[0],
     )
+    reckon(engine, NOW)
     engine.dispose()
     return path
 
@@ -56,6 +59,26 @@ def test_dry_run_deletes_nothing(database: Path, capsys: pytest.CaptureFixture[s
     assert execute(["retention", "--days=5", "--dry_run", f"--db_host={database}"]) == 0
     assert "nothing was deleted" in capsys.readouterr().out
     assert count(database) == 20
+
+
+def test_readings_whose_quarter_hours_are_not_made_stay(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = f"{NOW - timedelta(days=8):%Y-%m-%d}"
+    run(
+        database,
+        f"UPDATE interval_progress SET next_ts = '{day} 00:15:00.000000' WHERE meter_id = 1;"
+        "DELETE FROM interval_progress WHERE meter_id = 2",
+    )
+    for flags in (("--yes",), ("--dry_run",)):
+        assert execute(["retention", "--days=5", *flags, f"--db_host={database}"]) == 1
+        said = capsys.readouterr().err
+        assert f"\n  UW/Elm/eaton_meter: none is made\n  {METER}: from {day} 00:15 UTC on\n" in said
+        assert "run emdc intervals with the same flags first" in said
+        assert count(database) == 20
+    lost = ["--days=5", "--yes", "--without_intervals"]
+    assert execute(["retention", *lost, f"--db_host={database}"]) == 0
+    assert count(database) == 10
 
 
 def test_where_nobody_can_be_asked_it_takes_a_yes(

@@ -42,7 +42,8 @@ def test_a_map_is_served_in_rtu_frames(tmp_path: Path) -> None:
         tried = shlex.split(program.line("try:").removeprefix("try: emdc "))
         assert "--panel_transport=rtu-over-tcp" in tried
         assert finished(*tried, folder=tmp_path).returncode == 0
-        other = finished(*tried[:-1], "--panel_modbus_retries=0", folder=tmp_path)
+        once = ("--panel_modbus_retries=0", "--panel_timeout=0.5")
+        other = finished(*tried[:-1], *once, folder=tmp_path)
     assert other.returncode == 1
 
 

@@ -70,6 +70,11 @@ ROWS: dict[str, list[tuple[dict[str, Any], str, str]]] = {
             "only grows, and Kind is gauge: write counter",
         ),
         ({"name": "W", "unit": "W", "kind": "counter"}, "G", "Kind is counter: write gauge"),
+        (
+            {"name": "Wh_net", "unit": "Wh", "kind": "counter"},
+            "G",
+            "Wh_net goes up and down, and Kind is counter: write gauge",
+        ),
     ],
     "ratio": [
         ({"ratio": "ct"}, "G", "Voltage_AN with the ratio ct: write pt"),

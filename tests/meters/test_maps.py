@@ -331,6 +331,11 @@ def test_what_can_fall_is_no_counter_and_no_counter_is_negative(name: str) -> No
         assert metric.kind != "counter" or metric.minimum == 0
 
 
+def test_the_ion_8600_begins_again_after_99999999_kwh() -> None:
+    ion = by_name(shipped("ion-8600"))
+    assert ion["Wh_delivered"].modulus() == 100_000_000 * 1000
+
+
 @pytest.mark.parametrize(
     ("name", "gap", "reads"), [("nexus-1272", 16, 5), ("eaton-pxm-4000", 32, 3)]
 )

@@ -296,7 +296,7 @@ def test_the_profile_says_what_the_values_depend_on() -> None:
                 assert (profile.name, profile.interval_s) == ("site/meter", 15)
                 assert [topic.name for topic in profile.topics] == [m.name for m in MAP.metrics]
                 expected = {"map": "test", "map_hash": "", "ct_ratio": 160, "pt_ratio": 2}
-                assert profile.settings == expected
+                assert profile.settings == {**expected, "timezone": "UTC"}
 
     run(check())
 
@@ -308,11 +308,17 @@ def test_the_profile_says_which_ratios_the_meter_is_asked_for_and_which_signs_ar
     async def check() -> None:
         with links() as opened:
             link = opened.link("127.0.0.1", 502, LinkSettings())
-            settings = MeterSettings(ratios=Ratios(ct="meter", pt=2), invert=("I",))
+            settings = MeterSettings(
+                ratios=Ratios(ct="meter", pt=2),
+                invert=("I",),
+                timezone="Europe/Paris",
+                max_power_kw=166.0,
+            )
             subject = Meter("site/m", book, link, settings, clock=WallClock())
             assert subject.register_map.metrics[0].scale == -1
             expected = {"map": "m", "map_hash": "", "ct_ratio": "meter", "pt_ratio": 2}
-            assert subject.profile.settings == {**expected, "invert": "I"}
+            more = {"invert": "I", "timezone": "Europe/Paris", "max_power": 166.0}
+            assert subject.profile.settings == expected | more
 
     run(check())
 

@@ -80,3 +80,56 @@ def test_scale_terms_are_powers_inverse_powers_and_divisors() -> None:
 )
 def test_a_ratio_is_one_metric_or_the_quotient_of_two(said: str, found: tuple[str, ...]) -> None:
     assert named_ratio(said, {"CT", "PT", "a/b"}) == found
+
+
+@pytest.mark.parametrize(
+    ("changed", "modulus"),
+    [
+        ({"data_type": DataType.UINT8, "size": 1}, 2**8),
+        ({"data_type": DataType.INT8, "size": 1}, 2**7),
+        ({"data_type": DataType.UINT16, "size": 1}, 2**16),
+        ({"data_type": DataType.INT16, "size": 1}, 2**15),
+        ({"data_type": DataType.UINT32}, 2**32),
+        ({"data_type": DataType.INT32}, 2**31),
+        ({"data_type": DataType.UINT64, "size": 4}, 2.0**64),
+        ({"data_type": DataType.INT64, "size": 4}, 2.0**63),
+        ({"data_type": DataType.UINT32, "bits": (0, 23)}, 2**24),
+        ({"data_type": DataType.UINT32, "code": "bcd"}, 10**8),
+        ({"data_type": DataType.UINT8, "size": 1, "code": "bcd"}, 10**4),
+        ({"data_type": DataType.UINT32, "code": "mod10k"}, 10**8),
+        ({"data_type": DataType.UINT64, "size": 4, "code": "mod10k_low"}, 10.0**16),
+        ({"data_type": DataType.UINT32, "scale": 100}, 2**32 * 100),
+        ({"data_type": DataType.UINT32, "scale": 0.1}, 429_496_729.6),
+        ({"data_type": DataType.UINT32, "code": "mod10k", "scale": 0.1}, 10**7),
+        # A register that counts downwards from 0.
+        ({"data_type": DataType.INT32, "scale": -1}, 2**31),
+        ({"data_type": DataType.FLOAT32}, None),
+        ({"data_type": DataType.FLOAT64, "size": 4}, None),
+        ({"data_type": DataType.UINT32, "scale_register": "SF"}, None),
+        ({"data_type": DataType.UINT32, "code": "f64", "scale_register": "F"}, None),
+        ({"data_type": DataType.UINT16, "size": 1, "code": "f8_pf"}, None),
+        ({"data_type": DataType.UINT8, "size": 1, "function_code": 2}, None),
+        ({"data_type": DataType.UINT64, "size": 4, "scale": 1e300}, None),
+        ({"data_type": DataType.UINT32, "kind": "gauge"}, None),
+    ],
+)
+def test_a_counter_begins_again_where_its_registers_are_full(
+    changed: dict[str, object], modulus: float | None
+) -> None:
+    found = metric(**{"kind": "counter", **changed}).modulus()
+    assert (found, type(found)) == (modulus, type(modulus))
+
+
+def test_a_counter_begins_again_where_the_map_says() -> None:
+    for data_type in (DataType.UINT32, DataType.FLOAT32):
+        assert (
+            metric(data_type=data_type, kind="counter", rollover=1e6, scale=10).modulus() == 10**6
+        )
+    scaled = metric(kind="counter", rollover=999.5, scale_register="SF")
+    assert scaled.modulus(40) == 39_980
+
+
+def test_a_counter_begins_again_at_so_much_more_as_its_ratios_say() -> None:
+    assert metric(data_type=DataType.UINT16, size=1, kind="counter").modulus(12.5) == 819_200
+    assert metric(kind="counter").modulus(None) is None
+    assert metric(kind="counter", rollover=1000).modulus(None) is None

@@ -81,7 +81,8 @@ def same(found: dict[str, Value], expected: dict[str, Value]) -> None:
 
 @given(plant=plants())
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_what_a_meter_shows_is_what_is_read(subject: Bench, plant: Plant) -> None:
     same(subject.reads(plant), plant.expected)

@@ -83,10 +83,11 @@ def test_every_optional_column_is_found_by_its_header() -> None:
     header = (
         *(" unit", "FUNCTION CODE", "Word\u00a0Order", "Offset", "\ufeffInvalid", "Minimum"),
         *("Maximum", "Interval (s)", "kind", "Code", "Ratio", "Certainty", "byte order", "Group"),
+        "ROLLOVER",
     )
     values = (
         *("V", 4, "CDAB", -1.5, "0x80000000", 0, 1e3, 60, "Counter", "plain", "CT * PT", "ok"),
-        *("Little", "power"),
+        *("Little", "power", 1e6),
     )
     expected = Metric(
         *("Voltage_AN", 179, 2, DataType.INT32, 2.0**-16),
@@ -104,6 +105,7 @@ def test_every_optional_column_is_found_by_its_header() -> None:
         certainty="ok",
         byte_order="little",
         group="power",
+        rollover=1_000_000,
     )
     assert one(extra=header, more=values) == expected
     blank = dataclasses.replace(one(), description="1s Phase A-N Voltage")
@@ -318,6 +320,19 @@ def test_bits_of_one_register_are_no_twins_unless_they_overlap() -> None:
 
 def test_a_minimum_above_the_maximum_is_a_fault() -> None:
     assert "maximum 1 below minimum 2" in wrong(extra=("Minimum", "Maximum"), more=(2, 1))
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_counter_begins_again_above_zero(value: int) -> None:
+    problem = wrong(extra=("Kind", "Rollover"), more=("counter", value))
+    assert problem == f"Metrics!H2: {value}, expected a number above 0"
+
+
+def test_what_is_no_counter_begins_nowhere_again() -> None:
+    problem = wrong(extra=("Rollover",), more=(1000,))
+    assert problem.startswith("Metrics!G2: rollover of a gauge, expected a counter")
+    text = wrong(extra=("Rollover",), more=(1000,), size=8, scale=None, data_type="STRING")
+    assert text == "Metrics!G2: rollover for a STRING, which is no number: empty the cell"
 
 
 def test_a_bit_has_size_one_and_an_integer_type() -> None:

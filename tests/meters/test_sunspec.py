@@ -113,7 +113,7 @@ def test_scale_factors_and_headers_are_no_topics() -> None:
     hidden = [one.name for one in found.metrics if one.hidden]
     assert "model_203" in hidden
     assert "model_203.A_SF" in hidden
-    profile = profile_of("m", found, NO_RATIOS, 1, ())
+    profile = profile_of("m", found, MeterSettings(interval_s=1))
     assert [topic.name for topic in profile.topics] == visible(found)
 
 

@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, example, given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from emdc.meters.orders import reversed_bytes, reversed_words, swapped_bytes
 from emdc.meters.plan import plan
 from emdc.meters.register_map import ByteOrder, Code, DataType, Metric, WordOrder
-from emdc.meters.words import BitDecoder, Ratios, compile_batch
+from emdc.meters.words import BitDecoder, Ratios, compile_batch, joined
 from emdc.reading import Value
 
 FORMATS = {
@@ -208,6 +209,38 @@ def test_large_values_whose_sum_overflows_are_values() -> None:
     metrics = [Metric(f"m{at}", 4 * at, 4, DataType.FLOAT64) for at in range(3)]
     data = struct.pack(">3d", 1.7e308, 1.7e308, -1.0)
     assert decoded(metrics, data, 0, Ratios()) == {"m0": 1.7e308, "m1": 1.7e308, "m2": -1.0}
+
+
+def test_any_number_of_floats_is_looked_at() -> None:
+    metrics = [Metric(f"m{at}", 0, 2, DataType.FLOAT32, scale=at + 1.5) for at in range(5000)]
+    for data, value in ((struct.pack(">f", 2), 3.0), (struct.pack(">f", math.nan), None)):
+        (batch,) = plan(metrics, max_registers=2, max_gap=0)
+        values, gaps = compile_batch(batch, Ratios()).decode(data)
+        assert (values[0], len(values), len(gaps)) == (value, 5000, 0 if value else 5000)
+
+
+@given(layouts(), st.integers(0, 12), st.booleans())
+def test_answers_one_behind_the_other_hold_what_each_holds(
+    layout: tuple[list[Metric], bytes, Mapping[str, Value]], most: int, unlike: bool
+) -> None:
+    metrics, registers, _ = layout
+    if unlike:  # a pattern that some value has, a value that is not finite, limits, scales
+        metrics = [replace(m, scale=0.5, invalid=(0,), maximum=1e6) for m in metrics[::2]]
+        registers = registers.replace(b"\0\0", b"\x7f\xf8")
+    batches = plan(metrics, max_registers=max(most, 4), max_gap=2)
+    decoder = joined(batches, Ratios())
+    assert decoder is not None
+    parts = [registers[2 * (b.address - 100) :][: 2 * b.count] for b in batches]
+    found, gaps = decoder.decode(b"".join(parts))
+    assert dict(zip(decoder.names, found, strict=True)) | gaps == decoded(
+        metrics, registers, 100, Ratios()
+    )
+
+
+def test_bits_are_not_decoded_with_registers() -> None:
+    registers, bits = word(DataType.UINT16), word(DataType.UINT16, function_code=1)
+    assert joined(plan([registers, bits], max_registers=9, max_gap=0), Ratios()) is None
+    assert joined((), Ratios()) is None
 
 
 @pytest.mark.parametrize("order", ["big", "little"])

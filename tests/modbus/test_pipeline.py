@@ -135,6 +135,30 @@ def test_the_ids_of_a_group_that_was_lost_are_not_used_again() -> None:
     run(check())
 
 
+def test_the_ids_of_groups_go_round_and_none_of_the_last_is_used_again() -> None:
+    async def check() -> None:
+        async with meter(Connection.answer_all) as subject:
+            with link_to(subject, FOUR) as link:
+                await right_values(link, times=200)
+                ids = [int.from_bytes(request[:2]) for request in subject.requests]
+                assert len(ids) == len(set(ids)) == 800
+                assert min(ids) < 4 * 257  # beyond the last id the first ones come again
+                assert (link.pipeline, subject.connections) == (4, 1)
+
+    run(check())
+
+
+def test_a_link_that_is_given_other_requests_asks_them() -> None:
+    async def check() -> None:
+        async with meter(Connection.answer_all) as subject:
+            with link_to(subject, FOUR) as link:
+                for wanted in (WANTED, WANTED[::-1], WANTED[1:], WANTED * 2, WANTED):
+                    assert await ask(link, *wanted) == [right(request) for request in wanted]
+                assert link.pipeline == 4
+
+    run(check())
+
+
 @pytest.mark.parametrize(
     ("group", "time_outs"),
     [

@@ -40,9 +40,23 @@ def server_engine(server_url: str) -> Iterator[Engine]:
     new.dispose()
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def lasting_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A database at the newest revision of each kind, for all tests of a module."""
+    with opened(request.param, request) as new:
+        yield new
+
+
+@pytest.fixture
+def emptied_engine(lasting_engine: Engine) -> Iterator[Engine]:
+    """That one, without rows."""
+    yield lasting_engine
+    empty(lasting_engine)
+
+
 @pytest.fixture(scope="module", params=KINDS[1:])
 def lasting_server_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """The same, for all tests of a module: making one takes a second."""
+    """The same of servers alone: making one takes a second."""
     with opened(request.param, request) as new:
         yield new
 

@@ -14,10 +14,11 @@ from emdc.storage.layout import MAX_EXACT_INT, ReadingRow
 from emdc.storage.migrate import prepare
 from emdc.storage.places import place
 from emdc.storage.samples import Export, StoredTopic
-from emdc.storage.schema import gaps, meta, meter_settings, meters, readings, schedules, topics
+from emdc.storage.schema import metadata
 from tests.servers import fresh, mariadb, postgresql
 from tests.storage.plant import tick
 
+_LASTING = {"alembic_version", "volttron_table_definitions"}
 KINDS = ("sqlite", "postgresql", "mysql+pymysql", "mysql+mysqlconnector")
 
 
@@ -25,7 +26,8 @@ KINDS = ("sqlite", "postgresql", "mysql+pymysql", "mysql+mysqlconnector")
 def opened(kind: str, request: pytest.FixtureRequest) -> Iterator[Engine]:
     """A new database at head, of one of KINDS."""
     if kind == "sqlite":
-        engine = open_engine(f"sqlite:///{request.getfixturevalue('tmp_path')}/emdc.db")
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("database")
+        engine = open_engine(f"sqlite:///{folder}/emdc.db")
         prepare(engine)
         yield engine
         engine.dispose()
@@ -60,8 +62,9 @@ def fill(engine: Engine, values: Mapping[str, Mapping[float, Value]]) -> None:
 def empty(engine: Engine) -> None:
     """Take everything out."""
     with connected(engine, write=True) as connection:
-        for table in (readings, gaps, schedules, meter_settings, meta, topics, meters):
-            connection.execute(table.delete())
+        for table in reversed(metadata.sorted_tables):
+            if table.name not in _LASTING:
+                connection.execute(table.delete())
 
 
 def stored(export: Export) -> list[tuple[str, str, Value]]:

@@ -17,6 +17,7 @@ from emdc.storage.parcel import Event
 from emdc.storage.recorder import Recorder
 from emdc.storage.spool import Spool
 from emdc.storage.tally import StorageStatus
+from tests.program import PATIENCE_S
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 METER = "UW/Mercer/nexus_meter"
@@ -122,6 +123,6 @@ def drained(spool: Spool) -> list[Event]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks and threads run until the condition holds; fails after a long time."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.002)

@@ -11,7 +11,6 @@ from emdc.storage import ddl
 from emdc.storage.database import connected, open_engine
 from emdc.storage.migrate import current, require_head
 from emdc.storage.schema import HEAD, VOLTTRON_TABLES, metadata
-from emdc.storage.views import VIEW_NAMES
 from tests.storage.plant import execute, rows
 
 ENGINES = ("sqlite", "postgresql", "mariadb", "mysql")
@@ -39,7 +38,7 @@ def made(path: Path) -> list[tuple[str, ...]]:
 def test_new_database_has_every_table_and_view_and_says_so(engine: Engine) -> None:
     create(engine)
     assert set(inspect(engine).get_table_names()) == set(metadata.tables)
-    assert set(inspect(engine).get_view_names()) == set(VIEW_NAMES)
+    assert set(inspect(engine).get_view_names()) == set(ddl.VIEWS)
     require_head(engine)
 
 
@@ -50,6 +49,7 @@ def test_new_database_has_every_table_and_view_and_says_so(engine: Engine) -> No
         " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
         "DROP TABLE readings; DROP VIEW data; DELETE FROM alembic_version",
         "DROP VIEW latest; DELETE FROM alembic_version",
+        "DROP VIEW intervals; DROP TABLE interval_progress; DELETE FROM alembic_version",
         "DELETE FROM volttron_table_definitions; DELETE FROM alembic_version",
         "DELETE FROM volttron_table_definitions WHERE table_id = 'data_table';"
         " DELETE FROM alembic_version",

@@ -18,8 +18,7 @@ from emdc.storage.delivery import Delivery
 from emdc.storage.parcel import Entries, Event, Started, Stopped
 from emdc.storage.spool import Spool
 from emdc.storage.tally import Tally
-from tests.program import until
-from tests.server_programs import free_port
+from tests.program import free_port, until
 from tests.storage.plant import METER, NOON, execute, profile, reading, rows, store, tick
 
 ASIDE = "SELECT meter, reason FROM aside ORDER BY id"

@@ -8,12 +8,14 @@ from emdc.storage.database import open_engine
 from emdc.storage.integrity import examine, unchecked
 from emdc.storage.migrate import prepare
 from tests.servers import fresh, postgresql
-from tests.storage.plant import METER, execute, profile, reading, store, tick
+from tests.storage.plant import METER, execute, profile, reading, rows, store, tick
+from tests.storage.reckoned import reckon
 
 
 @pytest.fixture
 def recorded(engine: Engine) -> Engine:
-    store(engine, *(reading(at) for at in range(10)))
+    store(engine, *(reading(at) for at in range(10)), reading(DAYS))
+    reckon(engine, tick(DAYS + 3600))
     return engine
 
 
@@ -22,11 +24,14 @@ def served(server_url: str) -> Iterator[Engine]:
     opened = open_engine(server_url)
     prepare(opened)
     store(opened, *(reading(at) for at in range(10)), reading(10, (None, 7, "A1"), gaps=MISSED))
+    store(opened, reading(DAYS))
+    reckon(opened, tick(DAYS + 3600))
     yield opened
     opened.dispose()
 
 
 MISSED = {"Voltage_AN": "read_timeout"}
+DAYS = 2 * 86_400
 
 
 def found(engine: Engine) -> list[str]:
@@ -60,6 +65,15 @@ DAMAGES = {
     "UPDATE topics SET meter_id = 99 WHERE topic_name LIKE '%Serial'": "no meter 99",
     "UPDATE readings SET meter_id = 99 WHERE ts LIKE '%:03.%'": "rows of meter 99",
     "INSERT INTO gaps VALUES (1, '2026-03-02', '2026-03-01', 'overrun')": "ends before it begins",
+    "UPDATE interval_days SET counts = '[1]' WHERE topic_id = 1": "Voltage_AN at 2026-03-01",
+    "UPDATE interval_days SET counts = '[' WHERE topic_id = 1": "Voltage_AN at 2026-03-01",
+    "UPDATE interval_days SET energies = replace(energies, 'null]', '-1]')": "of 0 and more",
+    "UPDATE interval_days SET qualities = replace(qualities, 'null]', '9]')": "a quality for each",
+    "UPDATE interval_days SET qualities = replace(qualities, 'null]', '1]')": "a quality for each",
+    "UPDATE interval_rows SET counts = '[1,1,1,1]'": "nexus_meter at 2026-03-03 00:00:00",
+    "UPDATE interval_rows SET counts = '[-1,1,1]'": "nexus_meter at 2026-03-03 00:00:00",
+    "UPDATE interval_progress SET meter_id = 99": "interval_progress: rows of meter 99",
+    "UPDATE interval_days SET topic_id = 99 WHERE topic_id = 1": "days: rows of topic 99",
     "INSERT INTO topics (topic_id, topic_name) VALUES (9, 'uw/mercer/NEXUS_METER/Serial')": "case",
 }
 
@@ -73,8 +87,10 @@ def test_each_damage_is_named(recorded: Engine, path: Path, sql: str) -> None:
 def test_damaged_page_is_named(recorded: Engine, path: Path) -> None:
     execute(path, "PRAGMA wal_checkpoint(TRUNCATE)")
     recorded.dispose()
+    key = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_readings_1'"
+    ((page,),) = rows(path, key)
     content = bytearray(path.read_bytes())
-    for place in range(len(content) - 4096, len(content) - 4000):
+    for place in range((page - 1) * 4096, (page - 1) * 4096 + 96):
         content[place] ^= 0xFF
     path.write_bytes(content)
     assert any("the file is damaged" in what for what in found(recorded))
@@ -86,6 +102,7 @@ def test_damaged_page_is_named(recorded: Engine, path: Path) -> None:
         ("UPDATE readings SET gaps = '{\"overrun\":[9]}' WHERE gaps IS NULL", "expected reasons"),
         ("UPDATE schedules SET slots = '[0,1,7]'", "schedule of 2026-03-01"),
         ("UPDATE topics SET slot = NULL WHERE topic_name LIKE '%%Serial'", "of at most 2"),
+        ("UPDATE interval_days SET energies = '[-1]'", "Voltage_AN at 2026-03-01"),
     ],
 )
 def test_damage_on_a_server_is_named(served: Engine, sql: str, said: str) -> None:

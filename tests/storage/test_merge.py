@@ -158,7 +158,10 @@ RANGES = st.tuples(
 
 
 @given(st.lists(RANGES, max_size=8))
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_replacing_a_topic_leaves_the_other_topics_of_its_meter_untouched(
     engine: Engine, path: Path, steps: list[tuple[int, int, int, dict[int, float]]]
 ) -> None:

@@ -44,6 +44,7 @@ topics = st.builds(
     st.none() | st.integers(0, 9) | st.just("float32"),
     texts,
     st.none() | st.floats(0.1, 1e6),
+    st.none() | st.floats(0.1, 2.0**64) | st.integers(1, 2**53),
 )
 profiles = st.builds(
     MeterProfile,

@@ -86,6 +86,19 @@ def test_meta_says_what_a_topic_is(engine: Engine, path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("modulus", "text"),
+    [(429_496_729_600, "429496729600"), (0.5, "0.5"), (2.0**64, "1.8446744073709552e19")],
+)
+def test_meta_says_where_a_counter_begins_again(
+    modulus: float, text: str, engine: Engine, path: Path
+) -> None:
+    topic = Topic("Wh", "Wh", "counter", modulus=modulus)
+    configured(engine, MeterProfile(METER, (topic,)))
+    (found,) = rows(path, "SELECT metadata FROM meta")[0]
+    assert found.endswith(f',"kind":"counter","modulus":{text}}}')
+
+
 def test_meta_follows_the_map(engine: Engine, path: Path) -> None:
     for unit in ("V", "kV"):
         configured(engine, MeterProfile(METER, (Topic("Voltage_AN", unit),)))

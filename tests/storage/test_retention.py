@@ -5,18 +5,23 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from emdc.errors import ConfigError, StorageError
 from emdc.storage import retention
 from emdc.storage.conservation import conservation
-from emdc.storage.database import open_engine
+from emdc.storage.database import connected, open_engine
+from emdc.storage.instants import to_text
+from emdc.storage.lateness import reopen
 from emdc.storage.migrate import prepare
 from emdc.storage.retention import Old, older, remove
+from emdc.storage.schema import interval_progress
 from tests.servers import Server, fresh, mariadb, postgresql
 from tests.storage.filled import KINDS
 from tests.storage.filled import opened as new
+from tests.storage.metering import tables
 from tests.storage.plant import METER, profile, reading, recording, rows, store, tick
+from tests.storage.reckoned import reckon
 
 OTHER = "UW/Elm/eaton_meter"
 
@@ -30,9 +35,11 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield database
 
 
-def remove_all(engine: Engine, cut: datetime, meter: str | None = None) -> int:
-    found = older(engine, cut, meter=meter)
-    return sum(sum(remove(engine, old, cut, pause=lambda: None)) for old in found)
+def remove_all(
+    engine: Engine, cut: datetime, meter: str | None = None, *, made: bool = False
+) -> int:
+    found = older(engine, cut, meter=meter, made=made)
+    return sum(sum(remove(engine, old, pause=lambda: None)) for old in found)
 
 
 def test_older_says_what_each_meter_has_before_the_cut(opened: Engine) -> None:
@@ -65,7 +72,7 @@ def test_many_rows_go_in_small_steps(opened: Engine, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(retention, "AT_ONCE", 7)
     (old,) = older(opened, tick(40), meter=METER)
     pauses: list[int] = []
-    steps = list(remove(opened, old, tick(40), pause=lambda: pauses.append(1)))
+    steps = list(remove(opened, old, pause=lambda: pauses.append(1)))
     assert steps == [7, 7, 7, 7, 7, 5]
     assert len(pauses) == 6
 
@@ -75,11 +82,53 @@ def test_deletion_that_was_cut_off_is_consistent_and_is_finished_later(
 ) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 7)
     (old,) = older(opened, tick(40), meter=METER)
-    steps = remove(opened, old, tick(40), pause=lambda: None)
+    steps = remove(opened, old, pause=lambda: None)
     assert next(steps) == 7
     del steps
     assert conservation(opened, until=tick(100)).holds
     assert remove_all(opened, tick(40), meter=METER) == 33
+
+
+def test_quarter_hours_that_are_not_made_are_told(opened: Engine) -> None:
+    later = [reading(2 * 86_400 + at, meter=meter) for at in range(9) for meter in (METER, OTHER)]
+    store(opened, *later, profiles=(profile(), profile(OTHER)))
+    assert [old.unmade for old in older(opened, tick(40))] == ["", ""]
+    reckon(opened, tick(3 * 86_400))
+    assert [old.unmade for old in older(opened, tick(40))] == [None, None]
+    with connected(opened, write=True) as connection:
+        assert reopen(connection, 1, to_text(tick(30)))
+    found = {old.meter_id: (old.unmade, old.readings) for old in older(opened, tick(43_200))}
+    assert found == {1: (to_text(tick(0)), 100), 2: (None, 100)}
+
+
+def test_last_day_of_a_meter_that_is_read_no_more_stays_while_it_is_open(engine: Engine) -> None:
+    days = (*range(0, 7200, 60), *range(86_400, 86_400 + 7200, 60))
+    counted = [reading(at, (120.5, at, "A1")) for at in days]
+    store(engine, *counted, profiles=(profile(interval_s=60.0),))
+    reckon(engine, tick(86_400 + 7200 + 900))
+    (old,) = older(engine, tick(5 * 86_400))
+    assert (old.until, old.unmade) == (to_text(tick(43_200)), None)
+    assert remove_all(engine, tick(5 * 86_400), made=True) == 120
+    assert older(engine, tick(5 * 86_400)) == []
+    # Had it come late, before what is open, it would be missing in what is made.
+    with connected(engine, write=True) as connection:
+        connection.execute(update(interval_progress).values(next_ts=to_text(tick(86_400))))
+    (old,) = older(engine, tick(5 * 86_400))
+    assert (old.until, old.unmade) == (to_text(tick(5 * 86_400)), to_text(tick(86_400)))
+
+
+def test_quarter_hours_of_deleted_readings_stay(opened: Engine) -> None:
+    later = [reading(2 * 86_400 + at, meter=meter) for at in range(9) for meter in (METER, OTHER)]
+    store(opened, *later, profiles=(profile(), profile(OTHER)))
+    reckon(opened, tick(3 * 86_400))
+    before = tables(opened)
+    assert remove_all(opened, tick(43_200), made=True) == 200
+    reckon(opened, tick(3 * 86_400))
+    assert tables(opened) == before
+    with connected(opened, write=True) as connection:
+        connection.execute(update(interval_progress).values(next_ts=to_text(tick(0))))
+    reckon(opened, tick(3 * 86_400))
+    assert tables(opened) == before
 
 
 def test_meter_that_is_recorded_meanwhile_loses_nothing(engine: Engine, path: Path) -> None:
@@ -88,7 +137,7 @@ def test_meter_that_is_recorded_meanwhile_loses_nothing(engine: Engine, path: Pa
     async def story() -> None:
         async with recording(engine, now=tick(50), ends=tick(80)) as recorder:
             old = older(engine, tick(40))[0]
-            steps = remove(engine, old, tick(40), pause=lambda: None)
+            steps = remove(engine, old, pause=lambda: None)
             for at in range(50, 80):
                 next(steps, None)
                 await recorder.write([reading(at)])
@@ -108,9 +157,10 @@ def test_user_who_may_not_delete_is_told_so(engine: Engine, path: Path) -> None:
     reader = open_engine(f"sqlite:///file:{path}?mode=rw&uri=true")
     with reader.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only=1")
-    old = Old(1, METER, 1, "2026-03-01 12:00:00.000000", "2026-03-01 12:00:00.000000")
+    noon, later = to_text(tick(0)), to_text(tick(1))
+    old = Old(1, METER, 1, first=noon, last=noon, until=later, unmade=None)
     with pytest.raises(StorageError, match="readonly"):
-        list(remove(reader, old, tick(1), pause=lambda: None))
+        list(remove(reader, old, pause=lambda: None))
     reader.dispose()
 
 
@@ -140,7 +190,7 @@ def test_writer_of_a_server_may_not_delete_and_leaves_no_trace(
         writer = open_engine(owner.url.set(username=user))
         try:
             with pytest.raises(StorageError, match="denied"):
-                list(remove(writer, old, tick(5), pause=lambda: None))
+                list(remove(writer, old, pause=lambda: None))
             with owner.connect() as connection:
                 query = "SELECT count(*) FROM gaps WHERE reason = 'retention'"
                 assert connection.exec_driver_sql(query).scalar() == 0

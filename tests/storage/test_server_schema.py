@@ -14,7 +14,6 @@ from sqlalchemy import Engine, event, make_url
 from emdc.storage import ddl, schema
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import current, prepare, require_head, upgrade
-from emdc.storage.views import VIEW_NAMES
 from tests.conftest import need_program
 from tests.program import PATIENCE_S
 from tests.servers import fresh, mariadb, postgresql
@@ -129,7 +128,7 @@ def test_collation_of_the_database_is_not_that_of_the_tables(server_url: str) ->
     engine = open_engine(server_url)
     prepare(engine)
     engine.dispose()
-    found = {row[5:8] for row in shape(server_url)[0] if row[0] not in VIEW_NAMES}
+    found = {row[5:8] for row in shape(server_url)[0] if row[0] not in ddl.VIEWS}
     assert {collation for _, _, collation in found} == {None, "utf8mb4_bin"}
 
 
@@ -152,7 +151,7 @@ def test_creation_that_was_killed_half_way_is_completed(server_url: str) -> None
     whole: list[list[tuple[Any, ...]]] = []
     # PostgreSQL does all or nothing, and the drivers of MySQL send the same: there a few will do.
     every = 1 if server_url.startswith("mysql+pymysql") else 5
-    for number in range(0, len(schema.metadata.tables) + len(VIEW_NAMES) + 5, every):
+    for number in range(0, len(schema.metadata.tables) + len(ddl.VIEWS) + 5, every):
         engine = open_engine(server_url)
         stop_before(engine, number)
         try:
@@ -185,7 +184,7 @@ def empty(url: str) -> None:
     if kind_of(url) == "postgresql":
         ask(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
         return
-    views = [f"DROP VIEW {name}" for name in VIEW_NAMES]
+    views = [f"DROP VIEW {name}" for name in ddl.VIEWS]
     tables = [f"DROP TABLE {table.name}" for table in reversed(schema.metadata.sorted_tables)]
     ask(url, *views, *tables)
 

@@ -11,7 +11,7 @@ from emdc.reading import MeterReading
 from emdc.storage.database import connected, open_engine
 from emdc.storage.history import latest_readings
 from emdc.storage.migrate import prepare
-from tests.server_programs import free_port
+from tests.program import free_port
 from tests.servers import fresh, private
 from tests.storage.plain import ask
 from tests.storage.plant import NOON, profile, reading, store

@@ -6,20 +6,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import uvicorn
 from litestar import Litestar
 from litestar.testing import TestClient
+from sqlalchemy import Engine
 
 from emdc.collector.cycle import Collector, CycleReport
 from emdc.collector.latest import Latest
 from emdc.reading import MeterProfile, MeterReading, Topic, Value
+from emdc.storage.chronicle import Chronicle, Zones
+from emdc.storage.database import open_engine
+from emdc.storage.migrate import prepare
 from emdc.web.app import build
+from emdc.web.past import Past
 from emdc.web.service import Points, Service
 
 NOW = datetime(2031, 5, 4, 12, 0, 0, tzinfo=UTC)
 NEXUS = "UW/Mercer/nexus_meter"
 EATON = "UW/Elm/eaton_meter"
+ZONE = "America/Los_Angeles"
 
 TOPICS = (
     Topic("Voltage_AN", "V", digits=6, description="Phase A to neutral"),
@@ -50,6 +57,14 @@ class Storage:
     replayed: int = 0
     overflowed: int = 0
     refused: int = 0
+
+
+@cache
+def empty_database() -> Engine:
+    """One in memory, without rows."""
+    engine = open_engine("sqlite://")
+    prepare(engine)
+    return engine
 
 
 class ScriptedCollector(Collector):
@@ -89,6 +104,8 @@ class Site:
     storage: Storage = field(default_factory=Storage)
     token: str | None = None
     started: datetime = NOW - timedelta(hours=1)
+    engine: Engine | None = None
+    """What /history and the like read; None: an empty database."""
     lines: Mapping[str, Points] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -109,12 +126,18 @@ class Site:
     async def sparklines(self, meter: str) -> Points:
         return self.lines.get(meter, {})
 
+    def clock(self) -> datetime:
+        return self.now()
+
     def service(self) -> Service:
+        engine = empty_database() if self.engine is None else self.engine
+        chronicle = Chronicle(engine, clock=lambda: self.clock().timestamp(), zones=Zones({}, ZONE))
         return Service(
             collector=self.collector,
             storage=lambda: self.storage,
             sparklines=self.sparklines,
-            clock=self.now,
+            past=Past(chronicle),
+            clock=self.clock,
             started=self.started,
             token=self.token,
             link_restarts=lambda: 7,

@@ -103,6 +103,15 @@ def test_openapi_gives_the_bounds_of_a_number() -> None:
     assert first["schema"] == {"type": "integer", "default": 1, "minimum": 1, "maximum": 3600}
 
 
+def test_openapi_gives_the_choices_and_the_forms_of_an_answer() -> None:
+    with one_meter().client() as client:
+        described = client.get("/openapi.json").json()["paths"]["/energy"]["get"]
+    schemas = {parameter["name"]: parameter["schema"] for parameter in described["parameters"]}
+    assert schemas["format"] == {"type": "string", "enum": ["json", "csv"]}
+    assert schemas["per"]["default"] == "day"
+    assert list(described["responses"]["200"]["content"]) == ["application/json", "text/csv"]
+
+
 def test_the_application_can_be_built_twice() -> None:
     site = one_meter()
     assert build(site_service := site.service()) is not build(site_service)

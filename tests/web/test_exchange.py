@@ -3,12 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.exceptions import HTTPException
 
-from emdc.web.exchange import Parameter, nearest, read_query, wants_json
+from emdc.web.exchange import Parameter, nearest, read_query, wants_csv, wants_json
 
 COUNT = Parameter("count", "how many", "whole", 1, 1, 60)
 WAIT = Parameter("wait", "how long", "seconds")
 FRESH = Parameter("fresh", "now", "flag", 0)
 NAME = Parameter("name", "which", required=True)
+PER = Parameter("per", "how long", "choice", "day", choices=("hour", "day"))
 
 
 def refusal(raw: bytes, *parameters: Parameter) -> str:
@@ -46,6 +47,13 @@ def test_seconds_are_plain_decimal_digits(text: str) -> None:
     assert "expected seconds from 0" in refusal(f"wait={text}".encode(), WAIT)
 
 
+@pytest.mark.parametrize("text", ["week", "DAY", " day", "", "hour, day"])
+def test_a_choice_is_one_of_those_that_are_there(text: str) -> None:
+    assert "expected one of hour, day" in refusal(f"per={text}".encode(), PER)
+    assert read_query(b"per=hour", (PER,)) == {"per": "hour"}
+    assert read_query(b"", (PER,)) == {"per": "day"}
+
+
 def test_a_repeated_parameter_is_refused() -> None:
     assert refusal(b"count=1&count=1", COUNT) == (
         "parameter count is given more than once; give it once"
@@ -60,6 +68,17 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
 
 def test_a_missing_or_empty_required_parameter_is_refused_with_its_meaning() -> None:
     assert refusal(b"", NAME) == refusal(b"name=", NAME) == "parameter name is missing: which"
+
+
+def test_a_text_is_at_most_twice_as_long_as_any_name() -> None:
+    assert read_query(b"name=" + b"a" * 1000, (NAME,)) == {"name": "a" * 1000}
+    said = refusal(b"name=" + b"a" * 1001, NAME)
+    assert "expected at most 1000 characters" in said
+    assert len(said) < 200
+
+
+def test_a_nul_character_which_some_databases_do_not_take_is_refused() -> None:
+    assert "a NUL character, expected none" in refusal(b"name=a%00", NAME)
 
 
 @pytest.mark.parametrize("raw", [b"name=%ff", b"name=\xff", b"&".join([b"a=1"] * 40)])
@@ -106,6 +125,24 @@ def test_json_is_given_when_it_is_named_first_or_best(accept: str) -> None:
 )
 def test_text_is_given_otherwise(accept: str) -> None:
     assert not wants_json(accept)
+
+
+@pytest.mark.parametrize(
+    ("accept", "csv"),
+    [
+        ("text/csv", True),
+        ("Text/CSV; header=present, */*", True),
+        ("text/csv, application/json", True),
+        ("application/json, text/csv", False),
+        ("application/json;q=0.5, text/csv;q=0.9", True),
+        ("text/csv;q=0", False),
+        ("text/*", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_csv_is_given_when_it_is_named_before_json(accept: str, csv: bool) -> None:
+    assert wants_csv(accept) is csv
 
 
 @given(st.text(max_size=80))

@@ -24,6 +24,14 @@ def test_a_full_topic_means_its_meter() -> None:
     assert (found.meter, found.topic.unit, found.interval_s) == (NEXUS, "W", 10.0)
 
 
+def test_full_topics_are_known_and_nothing_else() -> None:
+    names = Names(BOTH)
+    assert names.knows(f"{NEXUS}/W")
+    assert names.knows(f"{EATON}/VA")
+    for other in ("W", f"{NEXUS}/VA", NEXUS, f"x/{NEXUS}/W", f"{NEXUS}/W/", ""):
+        assert not names.knows(other)
+
+
 def test_a_topic_of_a_meter_without_a_schedule_has_no_interval() -> None:
     profile = MeterProfile(NEXUS, (Topic("W", interval_s=5.0),), None)
     assert Names([profile]).find("W").interval_s is None

@@ -1,76 +1,8 @@
-from typing import Any
-
 import pytest
 
 from emdc.reading import MeterProfile
 from emdc.web.overview import thin
 from tests.web.site import EATON, NEXUS, NOW, TOPICS, Site, one_meter, two_meters
-
-
-def test_topics_say_unit_kind_interval_and_newest_value() -> None:
-    with one_meter().client() as client:
-        answer = client.get("/topics").json()
-    assert (answer["total"], answer["next_offset"]) == (4, None)
-    assert answer["topics"][0] == {
-        "topic": f"{NEXUS}/Voltage_AN",
-        "meter": NEXUS,
-        "metric": "Voltage_AN",
-        "unit": "V",
-        "kind": "gauge",
-        "interval": 10.0,
-        "description": "Phase A to neutral",
-        "value": 120.123457,
-        "timestamp": "2031-05-04T12:00:00Z",
-        "quality": "good",
-    }
-
-
-@pytest.mark.parametrize(
-    ("later", "quality"),
-    [
-        ({"W": None}, "read_timeout"),  # the meter is away: nothing newer of any metric
-        ({"W": None, "Voltage_AN": 230.0}, "good"),  # it answers, and has no W
-        ({"W": 1.0, "Voltage_AN": 230.0}, "good"),
-    ],
-)
-def test_what_comes_round_seldom_is_good_unless_the_meter_is_away(
-    later: dict[str, Any], quality: str
-) -> None:
-    site = Site((MeterProfile(EATON, TOPICS, 10.0),))
-    site.read(EATON, ago=90, Wh_received=60)
-    site.read(EATON, ago=20, W=None, Voltage_AN=None)
-    site.read(EATON, ago=10, **later)
-    with site.client() as client:
-        (seldom,) = [
-            topic
-            for topic in client.get("/topics").json()["topics"]
-            if topic["metric"] == "Wh_received"
-        ]
-    assert (seldom["value"], seldom["quality"]) == (60, quality)
-
-
-def test_topics_come_in_pages_that_join_to_the_whole() -> None:
-    seen: list[str] = []
-    offset: int | None = 0
-    with two_meters().client() as client:
-        while offset is not None:
-            page = client.get("/topics", params={"limit": 3, "offset": offset}).json()
-            seen += [row["topic"] for row in page["topics"]]
-            offset = page["next_offset"]
-    assert seen == [f"{meter}/{topic.name}" for meter in (NEXUS, EATON) for topic in TOPICS]
-
-
-def test_topics_of_one_meter_say_when_it_was_never_read() -> None:
-    with two_meters().client() as client:
-        answer = client.get("/topics", params={"meter": EATON}).json()
-    assert {row["meter"] for row in answer["topics"]} == {EATON}
-    assert {row["quality"] for row in answer["topics"]} == {"never read"}
-
-
-@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=1001", "limit=x", "offset=-1"])
-def test_pages_beyond_the_bounds_are_400(query: str) -> None:
-    with one_meter().client() as client:
-        assert client.get(f"/topics?{query}").status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/topics", "/state", "/sparklines"])

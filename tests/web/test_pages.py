@@ -1,5 +1,4 @@
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +7,8 @@ import pytest
 from emdc.reading import Kind, MeterProfile, Topic, Value
 from emdc.web import pages
 from emdc.web.app import ROUTES
-from tests.conftest import need_program
+from tests.web.browser import STATIC, rendered, shown
 from tests.web.site import NEXUS, NOW, Site, one_meter, served, two_meters
-
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def rendered(address: str, folder: Path) -> str:
-    """The page as Chromium has it after its scripts ran."""
-    options = [*QUIET, f"--user-data-dir={folder}", "--virtual-time-budget=3000", "--dump-dom"]
-    command = [need_program("chromium"), *options, address]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
-
-
-def shown(page: str, kind: str) -> list[str]:
-    return re.findall(rf'<span class="{kind}"[^>]*>([^<]*)</span>', page)
 
 
 def test_the_first_page_shows_values_states_and_lines(tmp_path: Path) -> None:
@@ -97,10 +74,18 @@ def test_the_documentation_page_shows_every_route(tmp_path: Path) -> None:
     assert f"curl -X POST '{address}/collect'" in page
 
 
-@pytest.mark.parametrize("name", ["index.html", "docs.html", *(row[1] for row in pages.ASSETS)])
+OWN = [name for _, name, _ in pages.ASSETS if not name.startswith("vendor/")]
+
+
+@pytest.mark.parametrize("name", ["index.html", "docs.html", *OWN])
 def test_no_file_asks_another_host_for_anything(name: str) -> None:
     text = pages.content(name).decode().replace("http://www.w3.org/2000/svg", "")
     assert "//" not in re.sub(r"^\s*//.*$|\s// .*$", "", text, flags=re.MULTILINE)
+
+
+def test_every_file_is_served() -> None:
+    files = {str(path.relative_to(STATIC)) for path in STATIC.rglob("*.*")}
+    assert files == {"index.html", "docs.html", *(name for _, name, _ in pages.ASSETS)}
 
 
 def test_files_have_their_media_type() -> None:

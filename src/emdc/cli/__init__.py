@@ -1,7 +1,9 @@
 """The commands: arguments in, printed text and an exit code out.
 
     emdc run | collect | probe | migrate | simulate | demo
-    emdc gendata | export | import | check | retention
+    emdc energy | history | gaps
+    emdc gendata | export | import | intervals | check | retention
+    emdc meter swap | epochs | epoch
     emdc map list | show | check | copy | plan
 
 A file for each group; each is imported when its command is asked for, so that `emdc --help` starts

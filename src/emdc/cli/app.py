@@ -25,8 +25,13 @@ COMMANDS: Final = {
     "probe": ("emdc.cli.probe:command", "Find out how a meter is to be read."),
     "migrate": ("emdc.cli.migrate:command", "Bring a database to this version's schema."),
     "gendata": ("emdc.cli.gendata:command", "Fill a database with sample data."),
+    "energy": ("emdc.cli.energy:command", "Print what counters counted."),
+    "history": ("emdc.cli.history:command", "Print what a topic was over time."),
+    "gaps": ("emdc.cli.gaps:command", "Print where values are missing, and why."),
     "export": ("emdc.cli.export:command", "Write stored values as CSV."),
     "import": ("emdc.cli.importing:command", "Store the values of a CSV file."),
+    "intervals": ("emdc.cli.intervals:command", "Make the quarter hours of what is stored."),
+    "meter": ("emdc.cli.meter:app", "Say that a meter was swapped, or what a counter did."),
     "check": ("emdc.cli.check:command", "Look whether a database is whole and nothing is missing."),
     "retention": ("emdc.cli.retention:command", "Delete readings older than so many days."),
     "simulate": ("emdc.cli.simulate:command", "Serve a register map as if it were a meter."),
@@ -59,6 +64,8 @@ _TWINS: Final = {
         "--panel_metrics_workbook": "--map",
     },
     "map": {"--port": "--host=HOST:PORT"},
+    "energy": {"--meter": "--topic"},
+    "history": {"--meter": "--topic"},
 }
 """Of each command, flags that people know from another one: what they are called here."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from emdc.cli import wide
-from emdc.cli.csvfile import HEADER, instant_cell, text_cell, value_cell
+from emdc.cli.csvfile import HEADER, instant_cell
 from emdc.cli.destination import destination
 from emdc.cli.flags import DATABASE, LOG, checked, takes
 from emdc.cli.moments import END, START, span
@@ -20,6 +20,7 @@ from emdc.cli.stored import counting, existing, settings_of
 from emdc.cli.terminal import note
 from emdc.config import Settings
 from emdc.config.table import CONFIG, Setting
+from emdc.csvcells import text_cell, value_cell
 from emdc.errors import ConfigError
 from emdc.storage.old_samples import LeftOut
 from emdc.storage.samples import Export, Tick, chosen, stored_topics

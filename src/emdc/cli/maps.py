@@ -173,6 +173,7 @@ def _row(metric: Metric) -> tuple[str, ...]:
         "invalid": ", ".join(f"0x{pattern:X}" for pattern in metric.invalid) or None,
         "minimum": _number(metric.minimum),
         "maximum": _number(metric.maximum),
+        "rollover": _number(metric.rollover),
         "interval": _number(metric.interval_s),
         "code": metric.code if metric.code != "plain" else None,
         "scale register": metric.scale_register or None,

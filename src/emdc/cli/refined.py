@@ -20,6 +20,18 @@ def takes_dash(name: str) -> Callable[[Command], Command]:
     return lambda command: _changed(command, name, (str, Parameter(allow_leading_hyphen=True)))
 
 
+def takes_minus(*flags: str) -> Callable[[Command], Command]:
+    """Let the values of flags begin with a minus, as `-7d` does, also without = before them."""
+
+    def changed(command: Command) -> Command:
+        for flag in flags:
+            hint: Any = str | None
+            command = _changed(command, flag, (hint, Parameter(allow_leading_hyphen=True)))
+        return command
+
+    return changed
+
+
 def _changed(command: Command, name: str, change: tuple[Any, Parameter]) -> Command:
     described: Any = command
     parameters = dict(inspect.signature(command).parameters)

@@ -1,5 +1,6 @@
 """What commands on a stored database share: which one is meant, and how far they have come."""
 
+import difflib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TypeAlias
 from emdc.cli.settings import load, without_meters
 from emdc.config import Settings
 from emdc.errors import ConfigError
+from emdc.storage.accounts import Accounts
 from emdc.storage.database import Database
 from emdc.storage.existing import open_existing, require_head
 
@@ -39,6 +41,21 @@ def existing(
         yield engine
     finally:
         engine.dispose()
+
+
+def meters_named(engine: Database, meter: str | None) -> dict[str, int]:
+    """Numbers of the meters that --meter means, all without it, by name and in its order.
+
+    Raises ConfigError for one that does not exist.
+    """
+    known = Accounts(engine).meters()
+    if meter is None:
+        return known
+    if meter not in known:
+        near = difflib.get_close_matches(meter, known, n=3, cutoff=0.4) or list(known)[:3]
+        expected = f"expected one such as {', '.join(near)}" if near else "the database has none"
+        raise ConfigError(f"--meter: no meter {meter!r}, {expected}")
+    return {meter: known[meter]}
 
 
 @contextmanager

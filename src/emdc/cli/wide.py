@@ -8,8 +8,8 @@ from datetime import UTC, tzinfo
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from emdc.cli.csvfile import text_cell, value_cell
 from emdc.config.table import Setting
+from emdc.csvcells import text_cell, value_cell
 from emdc.errors import ConfigError
 from emdc.storage.instants import from_text
 from emdc.storage.samples import Export, StoredTopic, Tick

@@ -63,6 +63,10 @@ class MeterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     pt_ratio: float | Literal["meter"] = 1.0
     invert: str | None = None
     """Metric names with commas between them, or the word for all powers."""
+    timezone: str | None = None
+    """IANA name; None: that of the machine."""
+    max_power: float | None = None
+    """Kilowatts."""
     unverified: bool = False
     max_registers: int | None = None
     """None: what the map says; so is `max_gap`."""

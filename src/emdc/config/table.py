@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 Kind: TypeAlias = Literal[
-    "text", "whole", "number", "ratio", "switch", "secret", "path", "name", "host", "bind"
+    "text", "whole", "number", "ratio", "switch", "secret", "path", "name", "host", "bind", "zone"
 ]
 
 
@@ -152,6 +152,12 @@ SETTINGS: Final = (
     Setting("meters.invert", "panel_invert", "text", None,
             "Metrics whose sign is turned, with commas between them; power means all powers and "
             "power factors"),
+    Setting("meters.timezone", "panel_timezone", "zone", None,
+            "Time zone by whose clock days and months of its energy begin, such as "
+            "America/Los_Angeles; by default that of the machine"),
+    Setting("meters.max_power", "panel_max_power", "number", None,
+            "Most kilowatts that the meter can measure; a counter that rises faster is not "
+            "believed", 0.001, 10000000),
     Setting("meters.unverified", "panel_unverified", "switch", False,
             "Read the metrics too that the map calls unverified"),
     Setting("meters.max_registers", "panel_max_registers", "whole", None,

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from emdc.config.hosts import check_bind_host, split_host
 from emdc.config.secret import Secret
 from emdc.config.table import Setting
+from emdc.zone import zone
 
 Read: TypeAlias = str | int | float | bool | Secret | Path
 
@@ -168,6 +169,10 @@ def _bind(setting: Setting, value: object) -> str:
     return check_bind_host(_text(setting, value))
 
 
+def _zone(setting: Setting, value: object) -> str:
+    return zone(_text(setting, value)).key
+
+
 _CHECKS: Final[dict[str, Callable[[Setting, object], Read]]] = {
     "text": _text,
     "whole": _whole,
@@ -179,4 +184,5 @@ _CHECKS: Final[dict[str, Callable[[Setting, object], Read]]] = {
     "name": _name,
     "host": _host,
     "bind": _bind,
+    "zone": _zone,
 }

@@ -72,6 +72,14 @@ def _limits(metric: Metric) -> Iterator[tuple[str, str]]:
             )
 
 
+def _rollover(metric: Metric) -> Iterator[tuple[str, str]]:
+    if metric.rollover is not None and metric.kind == "gauge":
+        yield (
+            "rollover",
+            "rollover of a gauge, expected a counter: empty the cell, or mend the kind",
+        )
+
+
 def _width(metric: Metric) -> int:
     """Bits of the raw number."""
     return 16 * metric.size if metric.function_code >= 3 else 1
@@ -148,6 +156,7 @@ def _text(metric: Metric) -> Iterator[tuple[str, str]]:
         "invalid": metric.invalid not in ((), metric.data_type.no_value),
         "minimum": metric.minimum is not None,
         "maximum": metric.maximum is not None,
+        "rollover": metric.rollover is not None,
         "code": metric.code != "plain",
         "scale_register": metric.scale_register != "",
         "ratio": metric.ratio != "",
@@ -165,6 +174,7 @@ _CHECKS: Final[tuple[Callable[[Metric], Iterator[tuple[str, str]]], ...]] = (
     _size,
     _address,
     _limits,
+    _rollover,
     _bits,
     _coding,
     _scale_register,

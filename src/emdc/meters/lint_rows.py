@@ -72,14 +72,14 @@ def kind(metric: Metric, what: Measured) -> Iterator[Hint]:
     """Energy that is no counter, or something else that is one."""
     if what.family is None or metric.kind == "text":
         return
-    is_energy = what.family.kind == "counter"
-    if is_energy and metric.kind == "gauge" and not _NO_COUNTER & set(metric.name.split("_")):
+    grows = what.family.kind == "counter" and not _NO_COUNTER & set(metric.name.split("_"))
+    if grows and metric.kind == "gauge":
         yield Hint(
             metric.name,
             "kind",
             f"{metric.name} is energy, which only grows, and Kind is gauge: write counter",
         )
-    elif not is_energy and metric.kind == "counter":
+    elif not grows and metric.kind == "counter":
         yield Hint(
             metric.name,
             "kind",

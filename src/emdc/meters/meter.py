@@ -49,6 +49,10 @@ class MeterSettings:
     """Unmapped registers that a read may cross; None: the map's."""
     invert: tuple[str, ...] = ()
     """Metrics whose sign is turned, or the word `power`; see `meters.invert`."""
+    timezone: str = "UTC"
+    """IANA name of the zone whose days and months its energy is counted in."""
+    max_power_kw: float | None = None
+    """Most that it can measure; None: not known."""
     identity: str = ""
     """What the metric that the map names for it must say; empty: it is not asked."""
 
@@ -76,9 +80,7 @@ class Meter:
         self.register_map = register_map
         self.link = link
         self.settings = settings
-        self.profile = profile_of(
-            name, register_map, settings.ratios, settings.interval_s, settings.invert
-        )
+        self.profile = profile_of(name, register_map, settings)
         self.learned: Callable[[], None] = lambda: None
         """Called when the meter has taught something, or is believed again."""
         self._learner = Learner(name, self._ask, clock, self._changed)
@@ -231,21 +233,11 @@ class Meter:
         self._exchange(Exchange(requests, self.settings.timeout_s, merge))
 
     def _reading(self, poll: Poll) -> MeterReading:
-        values: list[Value] = []
         plan = poll.plan
-        gaps: dict[str, GapReason] = {} if plan.of is None else self._not_asked(poll, plan.of)
-        for read, answer in zip(plan.reads, poll.answers, strict=True):
-            if poll.failed and isinstance(answer, MeterError):
-                values += [None] * len(read.decoder.names)
-                gaps.update(dict.fromkeys(read.decoder.names, answer.reason))
-                continue
-            found, missing = read.decode(answer)
-            if values:
-                values += found
-            else:
-                values = found
-            if missing:
-                gaps.update(missing)
+        if plan.decode is None or poll.failed:
+            values, gaps = self._each(poll, plan)
+        else:
+            values, gaps = plan.decode(b"".join(poll.answers))  # type: ignore[arg-type]
         if plan.finish is not None:
             values = plan.finish(values, gaps)
         metrics = plan.metrics
@@ -263,6 +255,19 @@ class Meter:
             gaps,
             poll.scheduled,
         )
+
+    def _each(self, poll: Poll, plan: Plan) -> tuple[list[Value], dict[str, GapReason]]:
+        values: list[Value] = []
+        gaps: dict[str, GapReason] = {} if plan.of is None else self._not_asked(poll, plan.of)
+        for read, answer in zip(plan.reads, poll.answers, strict=True):
+            if isinstance(answer, MeterError):
+                values += [None] * len(read.decoder.names)
+                gaps.update(dict.fromkeys(read.decoder.names, answer.reason))
+            else:
+                found, missing = read.decode(answer)
+                values += found
+                gaps.update(missing)
+        return values, gaps
 
     def _not_asked(self, poll: Poll, whole: Plan) -> dict[str, GapReason]:
         """Reasons of the metrics that the plan leaves out: the meter's refusal; when the meter gave

@@ -3,17 +3,16 @@
 Made once for each set that is due together, used in every tick.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from emdc.meters.companions import Finish, Needs
 from emdc.meters.plan import Avoid, Batch, Span, plan, span_of, split
 from emdc.meters.register_map import RegisterMap
-from emdc.meters.words import BatchDecoder, BitDecoder, Ratios, compile_batch
+from emdc.meters.words import BatchDecoder, BitDecoder, Decode, Ratios, compile_batch, joined
 from emdc.modbus.pdu import Request, read_request
-from emdc.reading import GapReason, Value
 
 Wanted: TypeAlias = frozenset[str]
 """Names of the metrics of one reading; made by `want`."""
@@ -58,7 +57,7 @@ class Read:
     batch: Batch
     request: Request
     decoder: BatchDecoder | BitDecoder
-    decode: Callable[[Any], tuple[list[Value], dict[str, GapReason]]]
+    decode: Decode
 
 
 class Plan:
@@ -68,11 +67,15 @@ class Plan:
     """
 
     __slots__ = (
-        *("_needs", "_ratios", "_unit", "finish", "metrics", "names", "of", "reads", "requests"),
+        *("_needs", "_ratios", "_unit", "decode", "finish", "metrics", "names", "of", "reads"),
+        "requests",
     )
 
     of: "Plan | None"
     """The plan that this one, with other batches, stands for; None: it stands for itself."""
+
+    decode: Decode | None
+    """Decodes the answers to all reads at once, one behind the other; None: each by itself."""
 
     finish: Finish | None
     """Makes the values of what was decoded when other registers take part; None: they are."""
@@ -83,8 +86,22 @@ class Plan:
         self.requests = [read.request for read in self.reads]
         self.names = tuple(name for read in self.reads for name in read.decoder.names)
         """What is decoded: also metrics that others need and nobody asked for."""
+        self.decode = None
         self.metrics, self.finish = needs.finish(self.names) if needs else (self.names, None)
         self.of = None
+
+    def decode_at_once(self) -> "Plan":
+        """This plan, and with it what a reading in which nothing failed is decoded with.
+
+        Not for plans that stand for others: they come and go, and what is compiled takes its time.
+        """
+        if len(self.reads) == 1:
+            self.decode = self.reads[0].decode
+            return self
+        decoder = joined([read.batch for read in self.reads], self._ratios)
+        if decoder is not None and decoder.names == self.names:
+            self.decode = decoder.decode
+        return self
 
     def split_into(self, batches: Iterable[Batch]) -> "Plan":
         """The plan for the same metrics with other batches, which may leave some out."""
@@ -119,7 +136,7 @@ def reads_of(
         max_registers=limits.max_registers,
         max_gap=limits.max_gap,
     )
-    return Plan(batches, unit, ratios, needs)
+    return Plan(batches, unit, ratios, needs).decode_at_once()
 
 
 @lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@ Built by `workbook` from files and by tests by hand; read by `plan`, `words` and
 Pure: no file is opened here.
 """
 
+import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -128,6 +129,8 @@ class Metric:
     minimum: float | None = None
     maximum: float | None = None
     """Limits in the metric's unit before CT and PT ratios; a value outside is a gap."""
+    rollover: float | None = None
+    """Where a counter begins again at 0, as the limits before ratios; None: see `modulus`."""
     interval_s: float | None = None
     """Seconds between readings of this metric; None: the meter's."""
     kind: Kind = "gauge"
@@ -167,6 +170,55 @@ class Metric:
         if isinstance(step, int) and isinstance(self.offset, int):
             return None
         return _decimals(step)
+
+    def modulus(self, factor: float | None = 1) -> float | int | None:
+        """Where a counter begins again at 0 when its raw value is multiplied by scale and `factor`.
+
+        What the map says, else where its registers are full. None: nobody knows, as for a float or
+        where a scale register decides. `factor` is None when only the meter knows it.
+        """
+        if self.kind != "counter" or factor is None:
+            return None
+        if self.rollover is not None:
+            return _whole_if_it_is(self.rollover * factor)
+        if self.scale_register or (numbers := _numbers(self)) is None:
+            return None
+        return _whole_if_it_is(numbers * abs(self.scale) * factor)
+
+
+def _numbers(metric: Metric) -> int | None:
+    """How many numbers from 0 up the registers of a metric can hold; None: that is no number."""
+    if metric.function_code < 3 or metric.data_type.is_float:
+        return None
+    if metric.bits is not None:
+        return 1 << metric.bits[1] - metric.bits[0] + 1
+    if metric.code == "plain":
+        return _PLAIN_NUMBERS.get(metric.data_type)
+    digits = _DIGITS.get(metric.code)
+    return None if digits is None else int(10 ** (digits * metric.size))
+
+
+_PLAIN_NUMBERS: Final = {
+    DataType.UINT8: 1 << 8,
+    DataType.UINT16: 1 << 16,
+    DataType.UINT32: 1 << 32,
+    DataType.UINT64: 1 << 64,
+    DataType.INT8: 1 << 7,
+    DataType.INT16: 1 << 15,
+    DataType.INT32: 1 << 31,
+    DataType.INT64: 1 << 63,
+}
+_DIGITS: Final[dict[Code, int]] = {"bcd": 4, "mod10k": 4, "mod10k_low": 4}
+"""Decimal digits in a register."""
+
+
+def _whole_if_it_is(number: float) -> float | int | None:
+    """A whole number as an int as far as doubles hold each; others without their last digit."""
+    if not math.isfinite(number):
+        return None
+    if number != int(number):
+        return float(f"{number:.15g}")
+    return int(number) if abs(number) <= 1 << 53 else float(number)
 
 
 def _term(part: str) -> ScaleTerm:

@@ -70,6 +70,13 @@ def _scale(cell: Cell, findings: Findings) -> float | int:
     return value
 
 
+def _rollover(cell: Cell, findings: Findings) -> float | int:
+    value = cells.number(cell, findings)
+    if value <= 0:
+        raise CellError(f"{value}, expected a number above 0")
+    return value
+
+
 def _between(low: int, high: int, read: Reader, cell: Cell, findings: Findings) -> Any:
     value = read(cell, findings)
     if not low <= value <= high:
@@ -104,6 +111,7 @@ OPTIONAL: Final = (
     Column("invalid", "Invalid", cells.patterns),
     Column("minimum", "Minimum", cells.number),
     Column("maximum", "Maximum", cells.number),
+    Column("rollover", "Rollover", _rollover),
     Column("interval_s", "Interval (s)", partial(_between, 1, 86_400, cells.number)),
     Column("kind", "Kind", _words(KINDS)),
     Column("code", "Code", _words(CODES)),

@@ -2,16 +2,17 @@
 
 Everything that does not change is computed when the batch is compiled: one `struct.Struct` for all
 values of one order, with pad bytes over the holes; orders other than the usual one first turn the
-data of the whole batch round. A value is then touched only if it has a scale, a special code or
-limits. What depends on other registers is left as a raw number: see `companions`. Pure.
+data of the whole batch round. One compiled expression then scales all values, and only those with a
+special code or limits are touched one by one. What depends on other registers is left as a raw
+number: see `companions`. Pure.
 """
 
-import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
 from struct import Struct
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
 from emdc.meters.codes import Raw, codec_of, layout, text
 from emdc.meters.orders import ARRANGE, Data, Order, order_of
@@ -19,7 +20,9 @@ from emdc.meters.plan import Batch
 from emdc.meters.register_map import DataType, Metric
 from emdc.reading import GapReason, Value
 
+Decode: TypeAlias = Callable[[Data], tuple[list[Value], dict[str, GapReason]]]
 _Convert: TypeAlias = Callable[[Raw], tuple[Value, GapReason | None]]
+_Scaled: TypeAlias = Callable[..., tuple[list[Value], float]]
 
 RatioSetting: TypeAlias = float | Literal["meter"]
 """A number, or the word for one that the meter itself is asked for."""
@@ -79,27 +82,29 @@ class BatchDecoder:
         layers = _layers(batch.metrics)
         metrics = [metric for _, members in layers for metric in members]
         self.names = tuple(metric.name for metric in metrics)
-        self._first, *self._others = [
+        self._layers = [
             _Layer(ARRANGE[order], _struct(batch, members, order).unpack)
             for order, members in layers
         ]
-        self._scales: list[tuple[int, float | int]] = []
+        arrange, unpack = self._layers[0]
+        self._raw = unpack if arrange is None and len(layers) == 1 else self._of_layers
         self._patterns: list[tuple[int, frozenset[Raw], float | int]] = []
         self._conversions: list[tuple[int, _Convert]] = []
+        self._floats: list[int] = []
+        scales: dict[int, float | int] = {}
         for index, metric in enumerate(metrics):
             factor = 1 if ratios.leave(metric) else metric.scale * (ratios.factor(metric) or 1)
             if _needs_conversion(metric, ratios):
                 self._conversions.append((index, _conversion(metric, ratios)))
-            elif metric.invalid:
+                continue
+            if metric.data_type.is_float:
+                self._floats.append(index)
+            if metric.invalid:
                 self._patterns.append((index, _patterns(metric), factor))
             elif factor != 1:
-                self._scales.append((index, factor))
-        self._floats = _runs(
-            metric.data_type.is_float and not _needs_conversion(metric, ratios)
-            for metric in metrics
-        )
-        if self._floats and not self._conversions and not self._patterns:
-            self._floats = [slice(len(metrics))]  # all are numbers: one look at them, not many
+                scales[index] = factor
+        self._plain = not self._patterns and not self._conversions
+        self._scaled = _expression(len(metrics), scales, self._floats)
 
     def decode(self, data: Data) -> tuple[list[Value], dict[str, GapReason]]:
         """Values in the order of `names`, in the metrics' units; and a reason for each None.
@@ -107,12 +112,9 @@ class BatchDecoder:
         `data` are the data bytes of the answer, two for each register of the batch. A value whose
         scale other registers hold is the raw number.
         """
-        arrange, unpack = self._first
-        values: list[Value] = list(unpack(arrange(data) if arrange else data))  # type: ignore[arg-type]
-        for arrange, unpack in self._others:
-            values += unpack(arrange(data) if arrange else data)  # type: ignore[arg-type]
-        for index, factor in self._scales:
-            values[index] *= factor  # type: ignore[operator]
+        values, total = self._scaled(*self._raw(data))
+        if self._plain and isfinite(total):
+            return values, {}
         gaps: dict[str, GapReason] = {}
         for index, patterns, factor in self._patterns:
             if values[index] in patterns:
@@ -124,17 +126,20 @@ class BatchDecoder:
             values[index], reason = convert(values[index])  # type: ignore[arg-type]
             if reason is not None:
                 gaps[self.names[index]] = reason
-        for floats in self._floats:
-            # One NaN or infinity spoils the sum, so that the single values are rarely looked at.
-            if not math.isfinite(sum(values[floats])):  # type: ignore[arg-type]
-                self._drop_not_finite(values, gaps, floats)
+        # One NaN or infinity spoils the sum, so that the single values are rarely looked at.
+        if not isfinite(total):
+            self._drop_not_finite(values, gaps)
         return values, gaps
 
-    def _drop_not_finite(
-        self, values: list[Value], gaps: dict[str, GapReason], floats: slice
-    ) -> None:
-        for index in range(*floats.indices(len(values))):
-            if not math.isfinite(values[index]):  # type: ignore[arg-type]
+    def _of_layers(self, data: Data) -> tuple[Raw, ...]:
+        raw: tuple[Raw, ...] = ()
+        for arrange, unpack in self._layers:
+            raw += unpack(arrange(data) if arrange else data)
+        return raw
+
+    def _drop_not_finite(self, values: list[Value], gaps: dict[str, GapReason]) -> None:
+        for index in self._floats:
+            if not isfinite(values[index]):  # type: ignore[arg-type]
                 gaps[self.names[index]] = "not_available"
                 values[index] = None
 
@@ -156,15 +161,42 @@ def compile_batch(batch: Batch, ratios: Ratios) -> BatchDecoder | BitDecoder:
     return BitDecoder(batch) if batch.function_code in (1, 2) else BatchDecoder(batch, ratios)
 
 
-def _runs(flags: Iterable[bool]) -> list[slice]:
-    """Runs of True."""
-    runs: list[slice] = []
-    for index, flag in enumerate(flags):
-        if flag and runs and runs[-1].stop == index:
-            runs[-1] = slice(runs[-1].start, index + 1)
-        elif flag:
-            runs.append(slice(index, index + 1))
-    return runs
+def joined(batches: Sequence[Batch], ratios: Ratios) -> BatchDecoder | None:
+    """The decoder of the answers to these batches, one behind the other; None where it has none.
+
+    Its names may be in another order than those of the single batches.
+    """
+    if not batches or any(batch.function_code in (1, 2) for batch in batches):
+        return None
+    metrics: list[Metric] = []
+    end = 0
+    for batch in batches:
+        shift = end - batch.address
+        metrics += [replace(metric, address=metric.address + shift) for metric in batch.metrics]
+        end += batch.count
+    return BatchDecoder(Batch(3, 0, end, tuple(metrics)), ratios)
+
+
+def _expression(count: int, scales: Mapping[int, float | int], floats: Sequence[int]) -> _Scaled:
+    """From `count` raw values to all of them scaled, and the sum of those at the places `floats`.
+
+    The text that is compiled is made of places alone: nothing of a map stands in it, the scales
+    are names.
+    """
+    raw = [f"v{place}" for place in range(count)]
+    scaled = [f"k{place} * {v}" if place in scales else v for place, v in enumerate(raw)]
+    total = _sum([scaled[place] for place in floats])
+    text = f"lambda {', '.join(raw)}: ([{', '.join(scaled)}], {total})"
+    names = {f"k{place}": scale for place, scale in scales.items()}
+    return cast(_Scaled, eval(text, names))  # noqa: S307 - numbers of places only
+
+
+def _sum(terms: Sequence[str]) -> str:
+    """The text of their sum, in pairs of pairs: Python reads no text that is nested too deep."""
+    middle = len(terms) // 2
+    if not middle:
+        return terms[0] if terms else "0"
+    return f"({_sum(terms[:middle])} + {_sum(terms[middle:])})"
 
 
 def _layers(metrics: Sequence[Metric]) -> list[tuple[Order, list[Metric]]]:
@@ -223,7 +255,7 @@ def _conversion(metric: Metric, ratios: Ratios) -> _Convert:
         if number is None:
             return None, "decode_error"
         assert isinstance(number, int | float)
-        if not math.isfinite(number):
+        if not isfinite(number):
             return None, "not_available"
         return scaled(number)
 

@@ -11,14 +11,17 @@ Rule to keep: each answer is checked against the transaction id and header of it
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from struct import Struct
+from typing import Any, Final, NamedTuple
 
 from emdc.errors import ExceptionResponseError, LinkError, MeterError, ProtocolError
 from emdc.modbus.backoff import is_absence
 from emdc.modbus.dial import Dial
 from emdc.modbus.exchange import Answer, Exchange
 from emdc.modbus.mbap import may_follow
+from emdc.modbus.pdu import Request
 from emdc.modbus.readiness import Readiness
 from emdc.modbus.receive import BUFFER, VIEW, receive
 from emdc.modbus.settings import LinkSettings
@@ -36,10 +39,60 @@ _BUSY: Final = (5, 6)
 """Exceptions of a meter that one request keeps busy."""
 
 
+class _Frames(NamedTuple):
+    """Frames, or their headers, one behind the other: one number that lacks the transaction ids.
+
+    Adding the first id once at the place of each gives all of them, in two steps for any count.
+    """
+
+    number: int
+    ones: int
+    size: int
+
+    def under(self, tid: int) -> bytes:
+        """Their bytes, the first one's id being `tid` and the others' STEP more each."""
+        return (self.number + tid * self.ones).to_bytes(self.size, "big")
+
+
+class _Group(NamedTuple):
+    """Requests that are sent together, made once for all links with the same plan."""
+
+    requests: Sequence[Request]
+    ids: int
+    """From its first transaction id to the first that is not its own."""
+    asked: _Frames
+    heads: _Frames
+    """What its right answers begin with."""
+    split: Callable[[bytearray], tuple[Any, ...]]
+    """Head and data of each answer, where all of them lie in a buffer."""
+    size: int
+    """Bytes of all right answers."""
+
+
+@lru_cache(maxsize=4096)
+def _group_of(requests: tuple[Request, ...]) -> _Group:
+    sizes = [request.size for request in requests]
+    return _Group(
+        requests,
+        STEP * len(requests),
+        _frames([request.tail for request in requests]),
+        _frames([request.head for request in requests]),
+        Struct("".join(f"9s{size - 9}s" for size in sizes)).unpack_from,
+        sum(sizes),
+    )
+
+
+def _frames(parts: Sequence[bytes]) -> _Frames:
+    """Those that go on with `parts` behind their ids."""
+    whole = b"".join((STEP * k).to_bytes(2, "big") + part for k, part in enumerate(parts))
+    ones = b"".join(b"\0\1" + bytes(len(part)) for part in parts)
+    return _Frames(int.from_bytes(whole, "big"), int.from_bytes(ones, "big"), len(whole))
+
+
 class PipelinedLink(TcpLink):
     """See the module. Made by `Links.link`, never with a pause between requests."""
 
-    __slots__ = ("_doubted", "_first", "_left", "_proven", "_sent_at")
+    __slots__ = ("_doubted", "_first", "_group", "_groups", "_left", "_of", "_proven", "_sent_at")
 
     def __init__(
         self,
@@ -52,6 +105,9 @@ class PipelinedLink(TcpLink):
         super().__init__(dial, settings, readiness=readiness, jitter=jitter)
         self.pipeline = settings.pipeline
         self._first = _ALONE  # place of the first request of the group that is under way
+        self._group: _Group | None = None  # what is under way, until something came for it
+        self._groups: dict[int, _Group] = {}  # by place of the first request of those in `_of`
+        self._of: Sequence[Request] = ()
         self._left: deque[tuple[bytes, int]] = deque()  # what is expected after the current answer
         self._sent_at = 0.0
         self._proven = False  # a group was answered to its end
@@ -61,40 +117,67 @@ class PipelinedLink(TcpLink):
         exchange, connection = self._current, self._socket
         assert exchange is not None
         assert connection is not None
-        place = len(exchange.answers)
-        group = exchange.requests[place : place + self.pipeline]
-        if len(group) == 1 or self._suspects(group[0].unit):
+        requests, place = exchange.requests, len(exchange.answers)
+        if place + 1 == len(requests) or self.pipeline == 1 or self._suspects(requests[place].unit):
             super()._send()
             return
+        if requests is not self._of:
+            self._of, self._groups = requests, {}
+        group = self._groups.get(place)
+        if group is None:
+            group = _group_of(tuple(requests[place : place + self.pipeline]))
+            self._groups[place] = group
         self._sends += 1
-        tid, frames, left = self._tid, [], self._left
-        for request in group:
-            tid = (tid + STEP) & 0xFFFF
-            tid_bytes = tid.to_bytes(2, "big")
-            frames.append(tid_bytes + request.tail)
-            left.append((tid_bytes + request.head, request.size))
-        self._first, self._tid = place, (self._tid + STEP) & 0xFFFF
-        self._expected, self._size = left.popleft()
+        tid = (self._tid + STEP) & 0xFFFF
+        if tid + group.ids > 0xFFFF:
+            tid = (tid + group.ids) & 0xFFFF  # ids that would begin anew within it are left out
+        self._group, self._first, self._tid = group, place, tid
         self._sent_at = now = self._loop.time()
         self.deadline = now + exchange.timeout_s
         try:
-            connection.send(b"".join(frames))
+            connection.send(group.asked.under(tid))
         except OSError as error:
             self._lost(error.strerror or str(error))
 
     def _readable(self) -> None:
-        """Take what has come. Several whole right answers at once are the common case."""
-        if not self._left:
+        """Take what has come. All right answers of a group at once are the common case."""
+        group = self._group
+        if group is None and not self._left:
             super()._readable()
             return
         connection = self._socket
         nbytes = receive(connection, self._lost)
         if not nbytes:
             return
+        if group is not None:
+            if nbytes == group.size and not self._partial and self._is_answered(group):
+                return
+            self._await_each(group)
         start = 0 if self._partial else self._take_whole(nbytes)
         if start < nbytes and self._socket is connection:
             self._partial += VIEW[start:nbytes]
             self._cut()
+
+    def _is_answered(self, group: _Group) -> bool:
+        """Whether the buffer holds the right answers of the whole group; they are taken then."""
+        parts, tid = group.split(BUFFER), self._tid
+        if b"".join(parts[::2]) != group.heads.under(tid):
+            return False
+        exchange = self._current
+        assert exchange is not None
+        exchange.answers += parts[1:-1:2]
+        self._tid = tid + group.ids - STEP
+        self._group, self._first, self._proven = None, _ALONE, True
+        super()._answered(parts[-1])
+        return True
+
+    def _await_each(self, group: _Group) -> None:
+        """Expect the answers of the group one after the other."""
+        self._group, tid = None, self._tid
+        for request in group.requests:
+            self._left.append((tid.to_bytes(2, "big") + request.head, request.size))
+            tid += STEP
+        self._expected, self._size = self._left.popleft()
 
     def _take_whole(self, nbytes: int) -> int:
         """Take the right answers at the start of the buffer; gives the bytes that they fill."""
@@ -199,6 +282,8 @@ class PipelinedLink(TcpLink):
             )
 
     def _drop_connection(self) -> None:
+        if self._group is not None:
+            self._await_each(self._group)
         self._first = _ALONE
         self._tid = (
             self._tid + STEP * len(self._left)

@@ -4,13 +4,14 @@
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sqlalchemy import Connection, Dialect, insert, inspect, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from emdc.storage.interval_view import VIEW, interval_view
 from emdc.storage.schema import (
     HEAD,
     ONLY,
@@ -19,7 +20,9 @@ from emdc.storage.schema import (
     metadata,
     volttron_table_definitions,
 )
-from emdc.storage.views import engine_name, view_statements
+from emdc.storage.views import VIEW_NAMES, engine_name, view_statements
+
+VIEWS: Final = (*VIEW_NAMES, VIEW)
 
 _USE: Final = {
     "sqlite": "sqlite3 emdc.db < sql/sqlite.sql",
@@ -56,7 +59,7 @@ def create(connection: Connection) -> None:
         connection.execute(insert(table), new)
     there = inspect(connection).get_view_names()
     engine = engine_name(connection.dialect)
-    for name, statement in view_statements(engine, with_old_rows=False).items():
+    for name, statement in _views(engine).items():
         if name not in there:
             connection.exec_driver_sql(statement)
     # Last: where DDL commits by itself, only a database that is whole says that it is.
@@ -89,8 +92,12 @@ def _statements(engine: str) -> Iterator[str]:
     rows = [insert(volttron_table_definitions).values(row) for row in VOLTTRON_TABLES]
     for statement in rows:
         yield _literal(statement, dialect)
-    yield from view_statements(engine, with_old_rows=False).values()
+    yield from _views(engine).values()
     yield _literal(insert(alembic_version).values(version_num=HEAD), dialect)
+
+
+def _views(engine: str) -> Mapping[str, str]:
+    return {**view_statements(engine, with_old_rows=False), VIEW: interval_view(engine)}
 
 
 def _dialect(engine: str) -> Dialect:

@@ -7,12 +7,12 @@ database's commit: whatever ends the process in between, it comes again and chan
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from emdc.errors import ConfigError, StorageError
@@ -20,6 +20,8 @@ from emdc.reading import MeterProfile, MeterReading
 from emdc.storage import known, migrate, registry
 from emdc.storage.backlog import Entry
 from emdc.storage.database import DIALECTS, connected, is_memory
+from emdc.storage.errands import Errands
+from emdc.storage.lateness import Frontier
 from emdc.storage.layout import MeterLayout
 from emdc.storage.parcel import Entries, Event, Started, Stopped
 from emdc.storage.spool import Spool
@@ -38,22 +40,6 @@ _LONGEST_RETRY_DENIED_S: Final = 60.0
 """After a wrong password: some servers lock an account that knocks too often."""
 
 
-class _Job:
-    """Something to do on the thread, and what came of it."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self.work = work
-        self.done = threading.Event()
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self.result = self.work()
-        except BaseException as error:  # noqa: BLE001  # whoever waits for it raises it
-            self.error = error
-
-
 class Delivery:
     """One thread, one writing connection.
 
@@ -61,7 +47,7 @@ class Delivery:
     (60 when the server denies access). A database in memory keeps `memory_limit` readings.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (as of the recorder, which hands them on)
         self,
         engine: Engine,
         spool: Spool | None,
@@ -69,18 +55,18 @@ class Delivery:
         *,
         retry_s: float,
         memory_limit: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._engine = engine
         self._spool = spool
         self._tally = tally
         self._retry_s = retry_s
         self._memory_limit = memory_limit
-        self._store = Store(engine, {}, memory_limit=memory_limit)
+        self._frontier = Frontier(clock)
+        self._store = self._store_of({})
         self._current: Store | None = None
         """The store of this run, once its meters are registered."""
-        self._changed = threading.Condition()
-        self._job: _Job | None = None
-        self._closing = False
+        self._errands = Errands()
         self._prepared = False
         self._thread = threading.Thread(target=self._run, name="emdc-database", daemon=True)
 
@@ -95,23 +81,19 @@ class Delivery:
 
         Raises TimeoutError when it is not done in time; it goes on all the same.
         """
-        job = _Job(work)
-        with self._changed:
-            if self._job is not None or self._closing:
-                raise TimeoutError
-            self._job = job
-            self._changed.notify()
-        if not job.done.wait(patience_s):
-            raise TimeoutError
-        if job.error is not None:
-            raise job.error
-        result: _T = job.result
-        return result
+        return self._errands.call(work, patience_s)
+
+    def spare(self, work: Callable[[Connection], _T], patience_s: float) -> _T:
+        """What `work` gives, in a transaction of this run's readings once nothing else is to do.
+
+        Raises TimeoutError when readings had to go first for so long, or it takes longer;
+        SQLAlchemyError when the database fails, which says nothing of the readings.
+        """
+        return self._errands.call(lambda: self._aside(work), patience_s, spare=True)
 
     def wake(self) -> None:
         """There is something in the spool."""
-        with self._changed:
-            self._changed.notify()
+        self._errands.wake()
 
     @property
     def ready(self) -> bool:
@@ -120,9 +102,7 @@ class Delivery:
 
     def close(self, patience_s: float) -> None:
         """End after what is being done, and give the connection back; a hung database is left."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        self._errands.close()
         if self._thread.is_alive():
             self._thread.join(patience_s)
 
@@ -140,7 +120,7 @@ class Delivery:
         """Record what is configured; see `registry`. Raises ConfigError, StorageError."""
         self.prepare()
         layouts = self._register(profiles, begin, scheduled=scheduled)
-        self._current = Store(self._engine, layouts, memory_limit=self._memory_limit)
+        self._current = self._store_of(layouts)
 
     def join(self, profile: MeterProfile, begin: datetime, *, scheduled: bool) -> None:
         """Record one meter more. Raises ConfigError, StorageError."""
@@ -163,18 +143,15 @@ class Delivery:
     def _run(self) -> None:
         wait_s = self._retry_s
         while True:
-            with self._changed:
-                if self._tally.status.ok:
-                    self._changed.wait_for(lambda: self._job or self._closing or self._waiting())
-                else:
-                    self._changed.wait_for(lambda: self._job or self._closing, wait_s)
-                job, closing = self._job, self._closing
-            if job is not None:
-                job.run()
-                # Before anybody knows that it is done: the next one may follow at once.
-                self._job = None
-                job.done.set()
-            elif closing:
+            well = self._tally.status.ok
+            errand = self._errands.next(
+                None if well else wait_s,
+                also=self._waiting if well else bool,
+                free=lambda: self.ready,
+            )
+            if errand is not None:
+                self._errands.run(errand)
+            elif self._errands.closing:
                 break
             elif self._waiting():
                 was_well = self._tally.status.ok
@@ -182,6 +159,14 @@ class Delivery:
         for store in (self._current, self._store):
             if store is not None:
                 store.close()
+
+    def _aside(self, work: Callable[[Connection], _T]) -> _T:
+        assert self._current is not None
+        try:
+            return self._current.run(work)
+        except SQLAlchemyError:
+            self._current.close(broken=not is_memory(self._engine))
+            raise
 
     def _waiting(self) -> bool:
         return self._spool is not None and self._spool.status().events > 0
@@ -240,15 +225,19 @@ class Delivery:
             self._tally.failed(str(error))
             return False
         self._store.close()
-        self._store = self._current = Store(self._engine, layouts, memory_limit=self._memory_limit)
+        self._store = self._current = self._store_of(layouts)
         return True
+
+    def _store_of(self, layouts: Mapping[str, MeterLayout]) -> Store:
+        limit, made_until = self._memory_limit, self._frontier.ts
+        return Store(self._engine, layouts, memory_limit=limit, made_until=made_until)
 
     def _restore(self, entries: Sequence[Entry]) -> None:
         if not self._store.knows(entries):
             with connected(self._engine) as connection:
                 layouts = known.layouts(connection, {entry.meter for entry in entries})
             self._store.close()
-            self._store = Store(self._engine, layouts, memory_limit=self._memory_limit)
+            self._store = self._store_of(layouts)
         replayed = sum(isinstance(entry, MeterReading) for entry in entries)
         self._attempt(self._store, entries, replayed=replayed)
 

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from emdc.storage import interval_checks
 from emdc.storage.database import connected
 from emdc.storage.schema import gaps, meta, metadata, meters, readings, schedules, topics
 from emdc.storage.urls import reason
@@ -49,6 +50,7 @@ def examine(engine: Engine) -> Iterator[Finding]:
         for meter_id, name in names:
             yield from _readings(connection, meter_id, (name, slots.get(meter_id, 0)))
             yield from _schedules(connection, meter_id, (name, slots.get(meter_id, 0)))
+        yield from map(Finding, interval_checks.contents(connection))
 
 
 def unchecked(engine: Engine) -> str | None:
@@ -147,6 +149,7 @@ def _strays(connection: Connection) -> Iterator[Finding]:
         query = select(table.c.meter_id).where(table.c.meter_id.not_in(known)).distinct()
         for meter_id in connection.execute(query.limit(_EXAMPLES)).scalars():
             yield Finding(f"table {table.name}: rows of meter {meter_id}, which does not exist")
+    yield from map(Finding, interval_checks.strays(connection))
 
 
 def _ranges(connection: Connection) -> Iterator[Finding]:

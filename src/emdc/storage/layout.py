@@ -14,13 +14,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from emdc import numerals
 from emdc.digits import Digits, rounder
 from emdc.errors import StorageError
 from emdc.reading import Gap, GapReason, MeterReading
 from emdc.storage.instants import step_of, to_text
 
-MAX_EXACT_INT: Final = 2**53
-"""Beyond it a JSON number loses digits in most readers, so such integers are kept as text."""
+MAX_EXACT_INT: Final = numerals.MAX_EXACT_INT
+"""Larger integers are kept as text."""
 
 _encode: Final = msgspec.json.Encoder().encode
 # All meters of one tick spell it alike.

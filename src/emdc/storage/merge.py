@@ -20,6 +20,7 @@ from emdc.reading import Value
 from emdc.storage.columns import Values
 from emdc.storage.database import dialect_of
 from emdc.storage.instants import MICROSECOND, from_text, step_of, to_microseconds, to_text
+from emdc.storage.lateness import reopen
 from emdc.storage.layout import MAX_EXACT_INT, ReadingRow
 from emdc.storage.schema import readings, schedules
 
@@ -292,3 +293,5 @@ def _write(connection: Connection, meter_id: int, changes: _Changes, read_at: st
         raise StorageError(
             "another program has changed the same readings meanwhile: start the command again"
         )
+    if changed := (*going, *changes.new):
+        reopen(connection, meter_id, min(changed))

@@ -17,7 +17,7 @@ from sqlalchemy.schema import SchemaItem
 from emdc.errors import ConfigError, SchemaError
 from emdc.storage import ddl, old_rows, schema
 from emdc.storage.database import connected
-from emdc.storage.schema import HEAD, OLD_REVISIONS, REVISIONS
+from emdc.storage.schema import HEAD, OLD_REVISIONS, READINGS_REVISION, REVISIONS
 from emdc.storage.urls import shown
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def upgrade(
 
     _refuse_newer(engine)
     with connected(engine, write=True) as connection:
-        if revision in {"head", HEAD}:
+        if revision in {"head", *REVISIONS[REVISIONS.index(READINGS_REVISION) :]}:
             _ask_for_zone(connection, data_timezone)
         config = _config(connection=connection, data_timezone=data_timezone, say=say)
         try:
@@ -61,7 +61,7 @@ def upgrade(
 
 
 def _ask_for_zone(connection: Connection, zone: str | None) -> None:
-    """Raise ConfigError when the last step would want to know it: those before may take hours."""
+    """Raise ConfigError when a later step would want to know it: those before may take hours."""
     if zone:
         old_rows.checked_zone(zone)
     elif _OLD_COLUMNS["data"] <= _columns(connection, "data", _tables(connection)):
@@ -90,7 +90,7 @@ def preview(
             return [f"is at revision {at} already: nothing to do"]
         start = at or ("none" if tables else "none, an empty database,")
         lines = [f"from revision {start} to {target}", *map(_summary, left)]
-        if HEAD in left and "data" in tables:
+        if READINGS_REVISION in left and "data" in tables:
             lines += _told(connection, data_timezone)
     return lines
 

@@ -30,11 +30,11 @@ from sqlalchemy import (
     text,
 )
 
+from emdc.numerals import is_too_large, number
 from emdc.reading import Value
 from emdc.storage.columns import Instant
 from emdc.storage.database import connected
 from emdc.storage.instants import from_text, to_text
-from emdc.storage.numerals import is_too_large, number
 from emdc.storage.old_rows import KEEP
 
 _ROWS_AT_ONCE: Final = 5000

@@ -71,9 +71,10 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._given_up = threading.Event()
         self._tally = Tally(shown(engine.url), in_memory=is_memory(engine), clock=clock)
-        self._delivery = Delivery(
-            engine, spool, self._tally, retry_s=retry_s, memory_limit=memory_limit
+        self.delivery = Delivery(
+            engine, spool, self._tally, retry_s=retry_s, memory_limit=memory_limit, clock=clock
         )
+        """What speaks to the database, for whoever else has something to write there."""
 
     async def start(
         self,
@@ -149,22 +150,22 @@ class Recorder:
             if thread.is_alive():
                 self._given_up.set()
                 await asyncio.to_thread(thread.join, 1.0)
-        await asyncio.to_thread(self._delivery.close, 1.0)
+        await asyncio.to_thread(self.delivery.close, 1.0)
         if self._spool is not None:
             self._spool.close()
 
     def _start(self, profiles: tuple[MeterProfile, ...]) -> datetime:
         """Register at once if the database answers and nothing waits before; else by the spool."""
-        self._delivery.start()
+        self.delivery.start()
         if self._spool is None:
-            self._delivery.call(lambda: self._register(profiles), None)
+            self.delivery.call(lambda: self._register(profiles), None)
             return self._begun(profiles)
         if self._spool.path.exists():
             self._spool.open()
         try:
-            self._delivery.call(self._delivery.prepare, _START_PATIENCE_S)
+            self.delivery.call(self.delivery.prepare, _START_PATIENCE_S)
             if not self._spool.status().events:
-                self._delivery.call(lambda: self._register(profiles), _START_PATIENCE_S)
+                self.delivery.call(lambda: self._register(profiles), _START_PATIENCE_S)
                 return self._begun(profiles)
         except SchemaError:
             raise
@@ -175,20 +176,20 @@ class Recorder:
         return begin
 
     def _join(self, profile: MeterProfile, begin: datetime) -> None:
-        if not self._delivery.ready:
+        if not self.delivery.ready:
             raise StorageError(self._tally.status.last_error or "readings wait in the spool")
-        join = partial(self._delivery.join, profile, begin, scheduled=self._scheduled)
-        self._delivery.call(join, _PATIENCE_S)
+        join = partial(self.delivery.join, profile, begin, scheduled=self._scheduled)
+        self.delivery.call(join, _PATIENCE_S)
         self._rounding.learn(profile.name, {topic.name: topic.digits for topic in profile.topics})
 
     def _set_by(self, spool: Spool, event: Event) -> None:
         """Let the spool have it. Raises StorageError when its disk refuses."""
         spool.open()
         spool.put(event)
-        self._delivery.wake()
+        self.delivery.wake()
 
     def _register(self, profiles: tuple[MeterProfile, ...]) -> None:
-        self._delivery.register(profiles, lambda: self._begun(profiles), scheduled=self._scheduled)
+        self.delivery.register(profiles, lambda: self._begun(profiles), scheduled=self._scheduled)
 
     def _begun(self, profiles: Sequence[MeterProfile]) -> datetime:
         """From when ticks are owed: decided once, by whoever needs it first."""
@@ -227,7 +228,7 @@ class Recorder:
         """The outcome, after as many attempts as it takes, or why there is none."""
         wait_s, must = self._retry_s, self._spool is None
         while True:
-            if must or self._delivery.ready:
+            if must or self.delivery.ready:
                 outcome = self._deliver(entries)
                 if outcome is not None:
                     return outcome
@@ -247,7 +248,7 @@ class Recorder:
         """The database's outcome, or the fault of this program; None when it did not take them."""
         patience_s = None if self._spool is None else _PATIENCE_S
         try:
-            return self._delivery.call(lambda: self._delivery.commit(entries), patience_s)
+            return self.delivery.call(lambda: self.delivery.commit(entries), patience_s)
         except (SQLAlchemyError, TimeoutError):
             return None
         except Exception as error:
@@ -284,8 +285,8 @@ class Recorder:
     def _mark_stop(self) -> None:
         at = self._clock()
         try:
-            if self._spool is None or self._delivery.ready:
-                self._delivery.call(lambda: self._delivery.mark_stop(at), _PATIENCE_S)
+            if self._spool is None or self.delivery.ready:
+                self.delivery.call(lambda: self.delivery.mark_stop(at), _PATIENCE_S)
             else:
                 self._set_by(self._spool, Stopped(at))
         except (SQLAlchemyError, StorageError, TimeoutError) as error:

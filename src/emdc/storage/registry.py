@@ -77,7 +77,7 @@ def owe(  # noqa: PLR0913 (as `register`, for meters that join it too)
 
     With `joins` these are meters that join a run: the others of it stay as they are.
     """
-    others = _others(connection, profiles, claimed.meter_ids)
+    others = of_others(connection, profiles, claimed.meter_ids)
     whole = scheduled and not joins
     if whole:
         downtime.record(connection, now, others)
@@ -115,7 +115,7 @@ def ids_of_meters(connection: Connection, names: Sequence[str]) -> dict[str, int
     return known
 
 
-def _others(
+def of_others(
     connection: Connection, profiles: Sequence[MeterProfile], known: Mapping[str, int]
 ) -> frozenset[int]:
     """Meters that other processes record into this database: what is owed is their affair."""
@@ -227,7 +227,8 @@ class Topics:
 def meta_text(topic: Topic) -> str:
     """What `meta` says of a topic, as JSON."""
     kind = "string" if topic.kind == "text" else "float"
-    return _json({"units": topic.unit, "tz": "UTC", "type": kind, "kind": topic.kind})
+    about = {"units": topic.unit, "tz": "UTC", "type": kind, "kind": topic.kind}
+    return _json(about if topic.modulus is None else {**about, "modulus": topic.modulus})
 
 
 def _check_length(name: str) -> None:

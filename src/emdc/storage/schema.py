@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import (
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -27,7 +29,9 @@ from emdc.storage.columns import LONG_TEXT, MYSQL_TABLE, SECONDS, Instant, SlotV
 
 OLD_REVISIONS: Final = ("b80fb9e8acd7", "b6eaa6deed84", "2534585a9391", "54207f6995cd")
 """Revisions of the collector that this one replaces, oldest first."""
-REVISIONS: Final = (*OLD_REVISIONS, "7c1d5e90a2f4")
+READINGS_REVISION: Final = "7c1d5e90a2f4"
+"""The first one in which a reading is a row; it takes the old collector's rows over."""
+REVISIONS: Final = (*OLD_REVISIONS, READINGS_REVISION, "c46b07d2f95e")
 HEAD: Final = REVISIONS[-1]
 
 VOLTTRON_TABLES: Final = (
@@ -125,6 +129,91 @@ schedules = Table(
 )
 """From `from_ts` until the next row with the same meter and interval, each multiple of `interval_s`
 since 1970 UTC owes a value or a gap for each of `slots` (JSON array; `[]` ends it)."""
+
+# In the tables of intervals, text of more than one value is a JSON array, `null` where there is
+# nothing; `ts` is the start of a quarter hour UTC. They are made of `readings` and can be made
+# again, but for what users say in `counter_epochs`.
+
+interval_rows = Table(
+    "interval_rows",
+    metadata,
+    Column("meter_id", ForeignKey("meters.meter_id"), primary_key=True),
+    Column("ts", Instant, primary_key=True),
+    Column("counts", LONG_TEXT, nullable=False),
+    Column("minima", LONG_TEXT, nullable=False),
+    Column("maxima", LONG_TEXT, nullable=False),
+    Column("means", LONG_TEXT, nullable=False),
+    Column("firsts", LONG_TEXT, nullable=False),
+    Column("lasts", LONG_TEXT, nullable=False),
+    Column("energies", LONG_TEXT, nullable=False),
+    Column("dues", LONG_TEXT, nullable=False),
+    Column("qualities", LONG_TEXT, nullable=False),
+    Column("states", LONG_TEXT, nullable=False),
+    **MYSQL_TABLE,
+)
+"""Quarter hours of days that are not closed, one row per meter: arrays by slot.
+`states`: JSON object, slot → what its counter's sum goes on from at `ts`."""
+
+interval_days = Table(
+    "interval_days",
+    metadata,
+    Column("topic_id", ForeignKey("topics.topic_id"), primary_key=True),
+    Column("day", Instant, primary_key=True),
+    Column("counts", LONG_TEXT, nullable=False),
+    Column("minima", LONG_TEXT, nullable=False),
+    Column("maxima", LONG_TEXT, nullable=False),
+    Column("means", LONG_TEXT, nullable=False),
+    Column("firsts", LONG_TEXT, nullable=False),
+    Column("lasts", LONG_TEXT, nullable=False),
+    Column("energies", LONG_TEXT, nullable=False),
+    Column("dues", LONG_TEXT, nullable=False),
+    Column("qualities", LONG_TEXT, nullable=False),
+    Column("state", LONG_TEXT),
+    **MYSQL_TABLE,
+)
+"""Closed days, one row per topic and UTC day: arrays of its 96 quarter hours.
+`state`: what a counter's sum goes on from at `day`; NULL for other topics. A quarter hour that is
+in `interval_rows` too is meant as it is there."""
+
+interval_details = Table(
+    "interval_details",
+    metadata,
+    Column("meter_id", ForeignKey("meters.meter_id"), primary_key=True),
+    Column("ts", Instant, primary_key=True),
+    Column("vals", LONG_TEXT, nullable=False),
+    **MYSQL_TABLE,
+)
+"""Half minutes of the quarter hours with more than 60 readings. `vals`: by slot null or five
+arrays of 30: counts, minima, maxima, means, last values."""
+
+interval_progress = Table(
+    "interval_progress",
+    metadata,
+    Column("meter_id", ForeignKey("meters.meter_id"), primary_key=True),
+    Column("next_ts", Instant, nullable=False),
+    Column("through_ts", Instant, nullable=False),
+    Column("states", LONG_TEXT, nullable=False),
+    **MYSQL_TABLE,
+)
+"""How far a meter's intervals are made: the next ones from `next_ts` on, which whoever stores an
+older reading sets back (`lateness`). Readings with ts < `through_ts` have been read; `states`:
+JSON object, slot → what its counter's sum goes on from there."""
+
+counter_epochs = Table(
+    "counter_epochs",
+    metadata,
+    Column("topic_id", ForeignKey("topics.topic_id"), primary_key=True),
+    Column("from_ts", Instant, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("before_value", Double),
+    Column("after_value", Double),
+    Column("source", String(16), primary_key=True),
+    Column("note", Text, nullable=False),
+    **MYSQL_TABLE,
+)
+"""Where a counter began anew. `source`: `found` by the program, which makes these again, or said
+by a `user`. `before_value`, `after_value`: the register just before and after, in the topic's
+unit."""
 
 volttron_table_definitions = Table(
     "volttron_table_definitions",

@@ -6,11 +6,11 @@ reason and recorded as a gap; any other failure leaves nothing behind, and the c
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, select, tuple_
@@ -24,12 +24,15 @@ from emdc.storage.columns import Values
 from emdc.storage.database import DIALECTS, is_memory
 from emdc.storage.dialect import GapRow, refuses_row
 from emdc.storage.instants import MICROSECOND, from_text, to_microseconds, to_text
+from emdc.storage.lateness import reopen_new
 from emdc.storage.layout import MeterLayout, ReadingRow
 from emdc.storage.schema import gaps, readings
 from emdc.storage.sqlite import IMMEDIATE, keep_newest
 from emdc.storage.urls import reason
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _KEYS: Final = 500
 """Keys in one question; SQLite takes 32,766 parameters."""
@@ -60,6 +63,10 @@ class Outcome:
 class _Batch:
     """What one call's entries come to."""
 
+    made_until: str
+    """Of readings before it, quarter hours may be made already."""
+    late: dict[int, str] = field(default_factory=dict)
+    """Meter → its first reading before that."""
     rows: dict[int, ReadingRow] = field(default_factory=dict)
     """By position of the entry."""
     gaps: list[GapRow] = field(default_factory=list)
@@ -70,16 +77,23 @@ class Store:
     """The one writing connection.
 
     `meters` are the layouts that `registry.owe` gave, by meter. A database in memory keeps
-    `memory_limit` readings.
+    `memory_limit` readings. `made_until` is asked before each transaction for the instant before
+    which quarter hours may be made; where a reading is older they are made again.
     """
 
     def __init__(
-        self, engine: Engine, meters: Mapping[str, MeterLayout], *, memory_limit: int
+        self,
+        engine: Engine,
+        meters: Mapping[str, MeterLayout],
+        *,
+        memory_limit: int,
+        made_until: Callable[[], str] = str,
     ) -> None:
         self._engine = engine
         self._meters = meters
         self._dialect = DIALECTS[engine.dialect.name]
         self._memory_limit = memory_limit if is_memory(engine) else None
+        self._made_until = made_until
         self._connection: Connection | None = None
 
     def knows(self, entries: Sequence[Entry]) -> bool:
@@ -105,6 +119,11 @@ class Store:
             if not refuses_row(error):
                 raise
             return self._commit(entries, one_by_one=True)
+
+    def run(self, work: Callable[[Connection], _T]) -> _T:
+        """What `work` gives, in a transaction of its own on the one writing connection."""
+        with self._transaction() as connection:
+            return work(connection)
 
     def mark_stop(self, now: datetime) -> None:
         """Leave the mark of a clean stop."""
@@ -140,7 +159,7 @@ class Store:
             yield self._connection
 
     def _commit(self, entries: Sequence[Entry], *, one_by_one: bool) -> Outcome:
-        batch = _Batch()
+        batch = _Batch(self._made_until())
         outcome = batch.outcome
         with self._transaction() as connection:
             coming = self._rows(entries, batch)
@@ -153,6 +172,8 @@ class Store:
                     self._compare(connection, list(batch.rows.values()), outcome)
             owed = (entries[i] for i in outcome.refused if self._owes(entries[i]))
             self._dialect.insert_gaps(connection, [*batch.gaps, *map(self._gap_of, owed)])
+            if batch.late:
+                reopen_new(connection, batch.late)
             if self._memory_limit is not None:
                 outcome.trimmed = keep_newest(connection, readings.name, self._memory_limit)
                 keep_newest(connection, gaps.name, self._memory_limit)
@@ -174,6 +195,8 @@ class Store:
                     batch.outcome.refused[index] = str(error)
                 else:
                     batch.rows[index] = row
+                    if row.ts < batch.made_until:
+                        batch.late[row.meter_id] = min(batch.late.get(row.meter_id, row.ts), row.ts)
                     yield row
 
     def _insert_one_by_one(

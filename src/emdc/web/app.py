@@ -10,9 +10,22 @@ from typing import Any, Final
 from litestar import HttpMethod, Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 
-from emdc.web import api, health, metrics, overview, pages, problems
-from emdc.web.auth import Gate
-from emdc.web.exchange import Ask, Parameter, json_response, read_query, wants_json
+from emdc.web import (
+    api,
+    breaks,
+    csvanswer,
+    energy,
+    health,
+    history,
+    metrics,
+    overview,
+    pages,
+    problems,
+    spans,
+    topics,
+)
+from emdc.web.auth import BARE, Gate
+from emdc.web.exchange import Ask, Parameter, json_response, read_query, wants_csv, wants_json
 from emdc.web.openapi import describe
 from emdc.web.service import Route, Service
 
@@ -49,6 +62,14 @@ _METER: Final = Parameter("meter", "name of one meter, such as UW/Mercer/nexus_m
 _THE_METER: Final = Parameter("meter", _METER.description, required=True)
 _LIMIT: Final = Parameter("limit", "most topics in one answer", "whole", 1000, 1, 1000)
 _OFFSET: Final = Parameter("offset", "how many topics to leave out before the first", "whole", 0)
+_TOPIC: Final = Parameter(
+    "topic",
+    "a full topic such as UW/Mercer/nexus_meter/Voltage_AN, or a metric name that one meter only "
+    "has",
+    required=True,
+)
+_ONE_TOPIC: Final = Parameter("topic", _TOPIC.description)
+_SPAN: Final = (spans.START, spans.END)
 
 ROUTES: Final = (
     Route("GET", "/ping", api.ping),
@@ -75,10 +96,52 @@ ROUTES: Final = (
     Route(
         "GET",
         "/topics",
-        overview.topics,
-        (_METER, _LIMIT, _OFFSET),
-        gives=overview.Topics,
-        errors=(404,),
+        topics.topics,
+        (_METER, topics.SEARCH, _LIMIT, _OFFSET),
+        gives=topics.Topics,
+        errors=(404, 503),
+    ),
+    Route(
+        "GET",
+        "/history",
+        history.history,
+        (_TOPIC, *_SPAN, history.STEP, history.POINTS, history.LIMIT, csvanswer.FORMAT),
+        gives=history.HistoryAnswer,
+        csv=True,
+        errors=(404, 503),
+    ),
+    Route(
+        "GET",
+        "/energy",
+        energy.energy,
+        (_TOPIC, energy.START, spans.END, energy.PER, csvanswer.FORMAT),
+        gives=energy.Energy,
+        csv=True,
+        errors=(404, 503),
+    ),
+    Route(
+        "GET",
+        "/energy/today",
+        energy.today,
+        (_THE_METER,),
+        gives=energy.Today,
+        errors=(404, 503),
+    ),
+    Route(
+        "GET",
+        "/gaps",
+        breaks.gaps,
+        (_METER, _ONE_TOPIC, *_SPAN, breaks.LIMIT),
+        gives=breaks.Gaps,
+        errors=(404, 503),
+    ),
+    Route(
+        "GET",
+        "/epochs",
+        breaks.epochs,
+        (_ONE_TOPIC, breaks.LIMIT),
+        gives=breaks.Epochs,
+        errors=(404, 503),
     ),
     Route("GET", "/state", overview.state, (_METER,), gives=overview.Overview, errors=(404,)),
     Route(
@@ -116,7 +179,9 @@ def _handler(route: Route, service: Service) -> HTTPRouteHandler:
             await request.body()  # nothing is asked in a body, but it must be bounded and drained
         given = read_query(request.scope["query_string"], route.parameters)
         accept = ",".join(request.headers.getall("accept", []))
-        return await route.answer(service, Ask(given, wants_json(accept)))
+        bare = BARE in request.scope["state"]
+        ask = Ask(given, wants_json(accept), wants_csv=wants_csv(accept), bare=bare)
+        return await route.answer(service, ask)
 
     method, name = HttpMethod(route.method), f"{route.method} {route.path}"
     return HTTPRouteHandler(route.path, http_method=method, status_code=200, name=name)(endpoint)

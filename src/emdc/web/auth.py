@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from litestar.enums import HttpMethod, ScopeType
+from litestar.exceptions import LitestarException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from emdc.web import problems
@@ -26,6 +27,9 @@ HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
+
+BARE: Final = "emdc_bare"
+"""In the state of a request's scope: its body will not be sent."""
 
 _OPEN: Final = "/ping"
 
@@ -56,7 +60,13 @@ class Gate:
             return
         if head:
             scope["method"] = HttpMethod.GET
-        await self._inner(scope, receive, guarded)
+            scope.setdefault("state", {})[BARE] = True
+        try:
+            await self._inner(scope, receive, guarded)
+        except LitestarException as error:
+            # Whoever wrote the answer has logged why; the server breaks the connection off.
+            if not problems.is_broken_off(error):
+                raise
 
     def _refusal(self, scope: HTTPScope) -> tuple[int, str] | None:
         path = scope["path"].removeprefix(scope.get("root_path") or "")

@@ -16,14 +16,19 @@ import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException
 
-ParameterKind: TypeAlias = Literal["text", "whole", "seconds", "flag"]
+ParameterKind: TypeAlias = Literal["text", "whole", "seconds", "flag", "choice"]
 
 _PATTERNS: Final = {
     "whole": re.compile(r"-?[0-9]+"),
     "seconds": re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?"),
     "flag": re.compile(r"[01]"),
 }
+LONGEST_TEXT: Final = 1000
+"""Characters of a parameter; a topic has at most 512."""
+
 _MOST_FIELDS: Final = 32
+_NOTHING: Final = (0.0, -1000)
+"""How much a media type is wanted that is not named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,13 @@ class Parameter:
     name: str
     description: str
     kind: ParameterKind = "text"
-    """`whole`: ASCII digits; `seconds`: decimal digits, a point allowed; `flag`: 0 or 1."""
-    default: float | None = None
+    """`whole`: ASCII digits; `seconds`: decimal digits, a point allowed; `flag`: 0 or 1; `choice`:
+    one of `choices`."""
+    default: float | str | None = None
     minimum: int = 0
     maximum: int = 1_000_000_000
     required: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:
@@ -46,6 +53,8 @@ class Parameter:
             return f"a whole number from {self.minimum} to {self.maximum}"
         if self.kind == "seconds":
             return f"seconds from {self.minimum} to {self.maximum}, such as 30 or 0.5"
+        if self.kind == "choice":
+            return f"one of {', '.join(self.choices)}"
         return "0 or 1" if self.kind == "flag" else "a text"
 
 
@@ -56,6 +65,9 @@ class Ask:
     given: Mapping[str, Any]
     """str, int, float or bool by the parameter's kind; its default, or None, when not given."""
     wants_json: bool = False
+    wants_csv: bool = False
+    bare: bool = False
+    """The body is not sent: it was asked for by HEAD."""
 
 
 def refuse(status: int, detail: str) -> HTTPException:
@@ -105,9 +117,15 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
 def _value(parameter: Parameter, text: str | None) -> str | float | bool | None:
     if not text and parameter.required:
         raise refuse(400, f"parameter {parameter.name} is missing: {parameter.description}")
-    if text is None or parameter.kind == "text":
-        return parameter.default if text is None else text
-    if _PATTERNS[parameter.kind].fullmatch(text) and len(text) < 24:
+    if text is None:
+        return parameter.default
+    if parameter.kind == "text":
+        _check(parameter.name, text)
+        return text
+    if parameter.kind == "choice":
+        if text in parameter.choices:
+            return text
+    elif _PATTERNS[parameter.kind].fullmatch(text) and len(text) < 24:
         number = float(text) if parameter.kind == "seconds" else int(text)
         if parameter.kind == "flag":
             return bool(number)
@@ -116,19 +134,39 @@ def _value(parameter: Parameter, text: str | None) -> str | float | bool | None:
     raise refuse(400, f"{parameter.name}={quoted(text)}: expected {parameter.expected}")
 
 
+def _check(name: str, text: str) -> None:
+    """Raise 400 for what no database would take for a name."""
+    if len(text) > LONGEST_TEXT:
+        raise refuse(400, f"{name}={quoted(text)}: expected at most {LONGEST_TEXT} characters")
+    if "\0" in text:
+        raise refuse(400, f"{name}={quoted(text)}: a NUL character, expected none")
+
+
 def wants_json(accept: str) -> bool:
     """Whether an Accept header names application/json, and not plain text before it.
 
     A wildcard names nothing: `*/*`, which every simple client sends, is served with text.
     """
+    rank = _ranks(accept)
+    text = max(rank.get("text/plain", _NOTHING), rank.get("text/*", _NOTHING))
+    json = rank.get("application/json", _NOTHING)
+    return json[0] > 0 and json > text
+
+
+def wants_csv(accept: str) -> bool:
+    """Whether an Accept header names text/csv, and not application/json before it."""
+    rank = _ranks(accept)
+    csv = rank.get("text/csv", _NOTHING)
+    return csv[0] > 0 and csv > rank.get("application/json", _NOTHING)
+
+
+def _ranks(accept: str) -> dict[str, tuple[float, int]]:
+    """Media types of an Accept header by how much they are wanted: the greater, the more."""
     rank: dict[str, tuple[float, int]] = {}
     for place, part in enumerate(accept.split(",")[:64]):
         media, *options = (piece.strip().lower() for piece in part.split(";"))
         rank.setdefault(media, (_quality(options), -place))
-    nothing = (0.0, -1000)
-    text = max(rank.get("text/plain", nothing), rank.get("text/*", nothing))
-    json = rank.get("application/json", nothing)
-    return json[0] > 0 and json > text
+    return rank
 
 
 def _quality(options: Iterable[str]) -> float:
@@ -142,6 +180,11 @@ def _quality(options: Iterable[str]) -> float:
 def json_response(content: Any, *, status: int = 200) -> Response[bytes]:
     """`content` as JSON; times in UTC end with Z, a number that is not finite is null."""
     return Response(msgspec.json.encode(content), media_type="application/json", status_code=status)
+
+
+def bytes_response(content: bytes) -> Response[bytes]:
+    """JSON that is written already."""
+    return Response(content, media_type="application/json")
 
 
 def text_response(content: str) -> Response[bytes]:

@@ -18,6 +18,7 @@ from emdc.collector.latest import MeterState
 from emdc.web.advice import REFUSED, advice
 from emdc.web.api import age_s
 from emdc.web.exchange import Ask, json_response
+from emdc.web.intervals_health import Intervals, intervals, intervals_problems
 from emdc.web.service import Service
 from emdc.web.storage_health import Database, database, is_draining, is_failing, storage_problems
 
@@ -68,6 +69,7 @@ class Health(msgspec.Struct, kw_only=True):
     """Sentences: what is wrong, and what to do."""
     schedule: Schedule
     database: Database
+    intervals: Intervals | None
     totals: dict[str, int]
     """Meters by state; values read and missed, and links that started anew, since the start."""
     meters: list[MeterHealth]
@@ -103,9 +105,15 @@ def report(service: Service) -> Health:
         version=service.version,
         started=service.started,
         uptime_s=age_s(now, service.started),
-        problems=[*storage_problems(storage, now), *stalled, *_meter_problems(states, meters)],
+        problems=[
+            *storage_problems(storage, now),
+            *intervals_problems(service.intervals(), storage, now),
+            *stalled,
+            *_meter_problems(states, meters),
+        ],
         schedule=schedule,
         database=database(storage, now),
+        intervals=intervals(service.intervals()),
         totals=_totals(states, meters) | {"link_restarts": service.link_restarts()},
         meters=meters,
     )

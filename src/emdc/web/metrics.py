@@ -26,6 +26,7 @@ from emdc.collector.latest import MeterState
 from emdc.web.api import age_s, rounded
 from emdc.web.exchange import Ask
 from emdc.web.health import Health, report
+from emdc.web.intervals_health import interval_families
 from emdc.web.newest import newest_numbers
 from emdc.web.service import Service, StorageStatus
 
@@ -125,6 +126,7 @@ def families(service: Service) -> Iterator[Metric]:
         found.totals["link_restarts"],
     )
     yield from _storage(storage, now)
+    yield from interval_families(service.intervals())
     yield from _values(states, now)
 
 

@@ -59,6 +59,11 @@ class Names:
             raise refuse(404, f"no meter is called {quoted(name)}{hint}; GET /health lists them")
         return profile
 
+    def knows(self, full: str) -> bool:
+        """Whether a full topic is one of these."""
+        slashes = (place for place, letter in enumerate(full) if letter == "/")
+        return any(full[at + 1 :] in self._tables.get(full[:at], ()) for at in slashes)
+
     def find(self, name: str) -> Named:
         """The metric that `name` means. Raises 400 when it means none, or several."""
         found = self._by_topic(name) or self._by_metric(name)

@@ -22,15 +22,16 @@ from emdc.web.problems import Problem
 from emdc.web.service import Route
 
 _ABOUT: Final = (
-    "Latest values, collection on request, and health of an energy meter data collector. When a "
-    "token is set, every address but /ping needs it: `Authorization: Bearer TOKEN`, or as the "
-    "password of Basic."
+    "Latest values, history and energy, collection on request, and health of an energy meter data "
+    "collector. When a token is set, every address but /ping needs it: `Authorization: Bearer "
+    "TOKEN`, or as the password of Basic."
 )
 _TYPES: Final = {
     "text": OpenAPIType.STRING,
     "whole": OpenAPIType.INTEGER,
     "seconds": OpenAPIType.NUMBER,
     "flag": OpenAPIType.INTEGER,
+    "choice": OpenAPIType.STRING,
 }
 
 
@@ -88,11 +89,13 @@ def _complete(operation: Operation, route: Route) -> None:
     """Add what the framework cannot know: the parameters, and the second form of an answer."""
     operation.parameters = [_parameter(parameter) for parameter in route.parameters] or None
     answer = (operation.responses or {}).get("200")
-    if answer is not None and route.text:
-        answer.content = {  # type: ignore[union-attr]
-            "text/plain": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING)),
-            **(answer.content or {}),  # type: ignore[union-attr]
-        }
+    if answer is not None and (route.text or route.csv):
+        text = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+        first, last = (
+            {"text/plain": text} if route.text else {},
+            {"text/csv": text} if route.csv else {},
+        )
+        answer.content = {**first, **(answer.content or {}), **last}  # type: ignore[union-attr]
 
 
 def _parameter(parameter: Parameter) -> DescribedParameter:
@@ -107,6 +110,6 @@ def _parameter(parameter: Parameter) -> DescribedParameter:
             default=parameter.default,
             minimum=parameter.minimum if bounded else None,
             maximum=parameter.maximum if bounded else None,
-            enum=[0, 1] if parameter.kind == "flag" else None,
+            enum=[0, 1] if parameter.kind == "flag" else list(parameter.choices) or None,
         ),
     )

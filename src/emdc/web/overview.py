@@ -1,12 +1,10 @@
-"""What the first page shows and scripts list: /topics, /state and /sparklines.
+"""What the first page shows: /state and /sparklines.
 
-Every answer is bounded: topics come in pages, and with many meters /state gives the values of one
-meter at a time.
+Every answer is bounded: with many meters /state gives the values of one meter at a time.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import islice
 from operator import itemgetter
 from typing import Final, TypeAlias
 
@@ -15,8 +13,8 @@ from litestar import Response
 
 from emdc.collector.latest import MeterState
 from emdc.digits import rounder
-from emdc.reading import Kind, MeterProfile, Topic, Value
-from emdc.web.api import missing_reason, rounded
+from emdc.reading import Kind, MeterProfile, Value
+from emdc.web.api import missing_reason
 from emdc.web.exchange import Ask, json_response
 from emdc.web.health import Health, report
 from emdc.web.names import due_every
@@ -34,33 +32,6 @@ _EXACT: Final = 2**53
 
 Point: TypeAlias = tuple[float, float | None]
 """(seconds since 1970, value); None: the line is broken there."""
-
-
-class TopicRow(msgspec.Struct, kw_only=True):
-    """One topic and its newest value."""
-
-    topic: str
-    meter: str
-    metric: str
-    unit: str
-    kind: Kind
-    interval: float | None
-    """Seconds between scheduled readings; null: read only when asked."""
-    description: str
-    value: Value
-    timestamp: datetime | None
-    """The tick of `value`, UTC."""
-    quality: str
-    """`good`, or why the newest attempt gave nothing; `never read`."""
-
-
-class Topics(msgspec.Struct, kw_only=True):
-    """One page of the topics of all meters."""
-
-    topics: list[TopicRow]
-    total: int
-    next_offset: int | None
-    """`offset` of the next page; null on the last."""
 
 
 class Shown(msgspec.Struct, kw_only=True):
@@ -97,35 +68,6 @@ class Sparklines(msgspec.Struct, kw_only=True):
     meter: str
     points: dict[str, list[tuple[float, float | None]]]
     """Metric → (seconds since 1970, value), oldest first; null: the line is broken there."""
-
-
-async def topics(service: Service, ask: Ask) -> Response[bytes]:
-    """All topics with unit, kind, interval, description and newest value, in pages."""
-    states = service.collector.latest.meters
-    if name := ask.given["meter"]:
-        states = {name: states[service.names.meter(name).name]}
-    total = sum(len(state.profile.topics) for state in states.values())
-    offset, limit = ask.given["offset"], ask.given["limit"]
-    pairs = ((state, topic) for state in states.values() for topic in state.profile.topics)
-    end = offset + limit
-    rows = [_row(state, topic) for state, topic in islice(pairs, offset, end)]
-    return json_response(Topics(topics=rows, total=total, next_offset=end if end < total else None))
-
-
-def _row(state: MeterState, topic: Topic) -> TopicRow:
-    known = state.value(topic.name)
-    return TopicRow(
-        topic=f"{state.profile.name}/{topic.name}",
-        meter=state.profile.name,
-        metric=topic.name,
-        unit=topic.unit,
-        kind=topic.kind,
-        interval=due_every(state.profile, topic),
-        description=topic.description,
-        value=rounded(known.value, topic.digits) if known else None,
-        timestamp=known.tick if known else None,
-        quality=missing_reason(state, topic.name) or ("good" if known else "never read"),
-    )
 
 
 async def state(service: Service, ask: Ask) -> Response[bytes]:

@@ -13,13 +13,20 @@ from litestar import Response
 from emdc.web.exchange import Ask
 from emdc.web.service import Service
 
+SCRIPTS: Final = (
+    *("address", "ask", "calendar", "card", "chart", "dashboard", "dialog", "docs", "dom"),
+    *("energy", "format", "meterlist", "past", "picture", "plot", "readout", "series"),
+    "sparkline",
+)
 ASSETS: Final = (
-    ("/dashboard.js", "dashboard.js", "text/javascript"),
-    ("/sparkline.js", "sparkline.js", "text/javascript"),
+    *((f"/{name}.js", f"{name}.js", "text/javascript") for name in SCRIPTS),
     ("/dashboard.css", "dashboard.css", "text/css"),
-    ("/docs.js", "docs.js", "text/javascript"),
+    ("/chart.css", "chart.css", "text/css"),
     ("/docs.css", "docs.css", "text/css"),
     ("/favicon.svg", "favicon.svg", "image/svg+xml"),
+    # Not in git: hatch_build.py puts them there.
+    ("/vendor/uPlot.esm.js", "vendor/uPlot.esm.js", "text/javascript"),
+    ("/vendor/uPlot.min.css", "vendor/uPlot.min.css", "text/css"),
 )
 """Address, file in static/, media type."""
 

@@ -72,6 +72,12 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     return Response(content, status_code=status, media_type=media, headers=_allow(headers))
 
 
+def is_broken_off(error: Exception) -> bool:
+    """Whether an answer that had begun met an error of the program, such as a database's."""
+    cause = error.__cause__
+    return isinstance(cause, ExceptionGroup) and cause.split(EmdcError)[1] is None
+
+
 def meter_status(reason: str) -> int:
     """The status of a meter that gave no value, by the gap reason."""
     return 503 if reason in NOT_NOW else 502

@@ -17,6 +17,7 @@ from emdc.collector.cycle import Collector
 from emdc.collector.latest import Latest
 from emdc.web.exchange import Ask, Parameter
 from emdc.web.names import Names
+from emdc.web.past import Past
 
 Points: TypeAlias = Mapping[str, Sequence[tuple[float, float | None]]]
 """Metric name → (seconds since 1970, value), oldest first."""
@@ -94,6 +95,22 @@ class StorageStatus(Protocol):
         """Readings that the database refuses for good, set aside with their reason."""
 
 
+class IntervalsStatus(Protocol):
+    """How far the quarter hours are that are made of readings."""
+
+    @property
+    def made_until(self) -> datetime | None:
+        """UTC; those that ended by then are made. None: nobody knows yet."""
+
+    @property
+    def waiting(self) -> int:
+        """Meters whose quarter hours are still to be looked at."""
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last try failed; None: it did not."""
+
+
 @dataclass(frozen=True)
 class Service:
     """The parts that the routes work on."""
@@ -102,6 +119,8 @@ class Service:
     storage: Callable[[], StorageStatus]
     sparklines: Callable[[str], Awaitable[Points]]
     """Meter → points of its last hour. Raises StorageError."""
+    past: Past
+    """What is stored."""
     clock: Callable[[], datetime]
     """Now, in UTC."""
     started: datetime
@@ -109,6 +128,8 @@ class Service:
     """Asked of every request but /ping; None: everybody may."""
     link_restarts: Callable[[], int] = lambda: 0
     """Times that a connection to a meter had to start anew, since the start."""
+    intervals: Callable[[], IntervalsStatus | None] = lambda: None
+    """None: nobody makes any."""
     version: str = __version__
 
     @property
@@ -136,6 +157,8 @@ class Route:
     """The type of the JSON answer; None: an empty one, a page or a file."""
     text: bool = False
     """Plain text when JSON is not asked for."""
+    csv: bool = False
+    """CSV when it is asked for."""
     errors: tuple[int, ...] = ()
     """The statuses of its problems, beside 400 and 401, which every route has."""
     also: int = 200

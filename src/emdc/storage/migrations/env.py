@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine
 
@@ -17,6 +18,7 @@ from emdc.errors import ConfigError, EmdcError
 from emdc.storage import migrate
 from emdc.storage.database import connected, open_engine
 from emdc.storage.schema import metadata
+from emdc.storage.steps import MYSQL
 
 
 def run(connection: Connection) -> None:
@@ -27,9 +29,18 @@ def run(connection: Connection) -> None:
         connection=connection,
         target_metadata=metadata,
         include_object=partial(migrate.is_ours, connection.dialect.name),
+        on_version_apply=_recorded,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _recorded(ctx: MigrationContext, *_facts: object, **_named: object) -> None:
+    """MySQL keeps each change of the tables, also where a later revision refuses: the number of the
+    revision that they are at must stay too.
+    """
+    if ctx.dialect.name in MYSQL and ctx.connection is not None:
+        ctx.connection.exec_driver_sql("COMMIT")
 
 
 def run_by_settings() -> None:

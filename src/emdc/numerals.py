@@ -1,11 +1,15 @@
 """Numbers as text: which texts spell one, and the shortest spelling of each.
 
-Used where values come and go as text: rows of the old collector, files of values. Pure.
+Used where values come and go as text: rows of the old collector, files of values. Pure, and imports
+nothing of ours.
 """
 
 import re
 from math import isfinite
 from typing import Final
+
+MAX_EXACT_INT: Final = 2**53
+"""Beyond it a JSON number loses digits in most readers, so such integers are kept as text."""
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?")
 _NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emdc.storage.numerals import is_not_finite, number, spelled
+from emdc.numerals import is_not_finite, number, spelled
 
 
 @given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False)))

@@ -1,0 +1,97 @@
+"""One counter over the cells of a fold: its curve, and the states to begin a later fold with."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from math import inf
+
+from emdc.energy.answers import CELL_S, Quality
+from emdc.energy.counter import Epoch, Mark, Point, Rules, State
+from emdc.energy.curve import Curve
+from emdc.energy.following import Trace
+
+
+class Account:
+    """What the readings of one counter are made into, cell by cell."""
+
+    __slots__ = ("_begun", "_final", "_marks", "_rules", "curve", "epochs", "state")
+
+    def __init__(self, rules: Rules, marks: Sequence[Mark], state: State) -> None:
+        self._rules = rules
+        self._marks = marks
+        self._begun = self._final = self.state = state
+        self.curve: Curve = Trace(state, rules, marks)
+        self.epochs: list[Epoch] = []
+
+    def take(
+        self, ats: Sequence[float], values: Sequence[float], *, gap: float | None = None
+    ) -> None:
+        """Go on with readings of one cell, or of the time after the last one."""
+        if ats:
+            before, trace = self.state, Trace(self.state, self._rules, self._marks)
+            trace.take(ats, values, gap)
+            self._final = self.state = trace.state()
+            trace.thin()
+            self._join(trace, before)
+
+    def close(self, ahead: Sequence[Point], *, through: float) -> None:
+        """All readings were taken. `ahead`: points that follow, if known; `through`: their end."""
+        later = {point.at: point.value for point in ahead if point.at > through}
+        if later:
+            trace = Trace(self.state, self._rules, self._marks)
+            trace.take(list(later), list(later.values()))
+            self._final = trace.state()
+            self._join(trace, self.state)
+        self.epochs = self.curve.epochs()
+        edge = self._begun.edge
+        if (
+            edge is not None
+            and edge.energy is not None
+            and edge.end > through
+            and edge.start == self.curve.ats[-1] == self._begun.tail[-1].at
+        ):
+            # Nothing new, and how the silence ends was known before.
+            self.curve.add_known(edge)
+
+    def at_start(self, state: State, cell: float) -> State:
+        """The state as it is to be kept with a cell."""
+        return state._replace(edge=self.curve.edge(cell))
+
+    def part(
+        self, cell: float, spans: tuple[float, float]
+    ) -> tuple[float, Quality] | tuple[None, None]:
+        """What was counted in a cell; `spans`: how close readings must be at its start and end."""
+        found = self.curve.between(cell, cell + CELL_S)
+        if found is None:
+            return None, None
+        energy, suspect = found
+        if suspect:
+            return energy, Quality.SUSPECT
+        known = self.curve.is_known(cell, spans[0]) and self.curve.is_known(cell + CELL_S, spans[1])
+        return energy, Quality.MEASURED if known else Quality.RECOVERED
+
+    def changed_from(self, start: float) -> list[Point]:
+        """Readings before `start` from the one on after which was counted otherwise than now.
+
+        Empty: all is as it was.
+        """
+        tail, old, new = self._begun.tail, self._begun.edge, self.curve.edge(start)
+        if not tail or new == old:
+            return []
+        begins = [edge.start or -inf for edge in (old, new) if edge is not None]
+        first = min(tail[-1].at, *begins)
+        return [point for point in tail if point.at >= first] + list(self._begun.pending)
+
+    def settles_at(self, start: float) -> float:
+        """When the reading was made by which the first step over `start` is final."""
+        ats = self.curve.ats
+        index = bisect_left(ats, start) + self._rules.confirm - 1
+        return ats[index] if index < len(ats) else inf
+
+    def open_from(self) -> float | None:
+        """The instant up to which the readings say the last word."""
+        return self._final.tail[0].at if self._final.tail else None
+
+    def _join(self, trace: Trace, before: State) -> None:
+        """Go on with a trace from a state whose points are on the curve."""
+        self.curve.cut(len(self.curve.ats) - len(before.tail) + trace.kept)
+        self.curve.join(trace, trace.kept)

@@ -196,6 +196,11 @@ def test_a_counter_that_fell_silent_keeps_no_cell_open() -> None:
     assert found.settled == 4500.0
 
 
+def test_a_meter_without_any_more_readings_keeps_no_cell_open() -> None:
+    assert folded(rows_of([100 + n for n in range(15)]), 4).settled == 0.0
+    assert folded(rows_of([100 + n for n in range(15)]), 5).settled == 5 * CELL_S
+
+
 def test_a_counter_that_comes_back_shares_its_rise_over_all_cells_of_its_silence() -> None:
     ledger = Ledger(MeterFacts((COUNTER, COUNTER)))
     silent = range(5, 300)

@@ -143,7 +143,8 @@ def fold(  # noqa: PLR0913 - a span, what is known of it, and what it begins wit
         cells=[_finished(facts, accounts, draft) for draft in drafts],
         ending=_with_edges(accounts, ending, end),
         states={slot: account.state for slot, account in accounts.items()},
-        settled=_settled(accounts, start=start, end=end, through=through),
+        # Where no rows follow, it is known that nothing was read until the end.
+        settled=_settled(accounts, start=start, end=end, through=max(through, end)),
         restart=_restart(accounts, rows, start=start, ahead=ahead),
         epochs=[
             (slot, epoch)

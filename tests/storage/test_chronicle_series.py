@@ -199,6 +199,13 @@ def test_short_span_of_deleted_readings_comes_from_closed_days(engine: Engine) -
     assert [count for _, count in counts(found)] == [2, 1, 2, 1]
 
 
+def test_span_from_before_the_first_reading_has_its_readings(engine: Engine) -> None:
+    fill(engine, every(600, 150))
+    reckon(engine, tick(86_400))
+    found = volts(engine, -3600, 3600)
+    assert (found.source, len(found.buckets)) == ("readings", 6)
+
+
 @pytest.fixture
 def seconds(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """An hour of seconds, of which half an hour is stored; more than 500 readings are many."""

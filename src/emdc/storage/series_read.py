@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from emdc.energy.answers import CELL_S, Bucket, Series, Source, TopicFacts
 from emdc.energy.periods import nice_step
 from emdc.storage.asking import Asker, text_of
-from emdc.storage.cells_read import SUMMARY, cells_of, has_days, summaries
+from emdc.storage.cells_read import DAY_S, SUMMARY, cells_of, has_days, summaries
 from emdc.storage.details_read import HALF_S, details_of
 from emdc.storage.raw_values import Slot, Span, first_of, instant_of, numbers_of
 from emdc.storage.samples import StoredTopic
@@ -148,7 +148,8 @@ class SeriesReader:
 
     def _are_deleted(self, found: Points, start: float, end: float) -> bool:
         """Whether a span has no readings any more where it has quarter hours."""
-        first = end if self._first is None else min(self._first, end)
+        # Whole days are deleted: that of the first reading is as it was.
+        first = end if self._first is None else min(self._first // DAY_S * DAY_S, end)
         if start >= first or (found.times and found.times[0] < first):
             return False
         return has_days(self._asker, self._asked.topic, start, first)

@@ -18,7 +18,7 @@ from emdc.errors import ConfigError
 from emdc.storage.conservation import DELETED
 from emdc.storage.database import connected, dialect_of
 from emdc.storage.instants import from_text, to_text
-from emdc.storage.schema import interval_progress, meters, readings
+from emdc.storage.schema import interval_details, interval_progress, meters, readings
 
 AT_ONCE: Final = 2000
 """Rows in one transaction: some ten milliseconds, in which the collector's writer waits."""
@@ -139,4 +139,8 @@ def _remove_some(connection: Connection, meter_id: int, until: str) -> int:
     # A range instead of a list: one walk along the key.
     mine = (table.meter_id == meter_id, table.ts >= instants[0], table.ts <= instants[-1])
     connection.execute(delete(readings).where(*mine))
+    # Half minutes are as detailed as readings: quarter hours are what stays.
+    halves = interval_details.c
+    mine = (halves.meter_id == meter_id, halves.ts <= instants[-1])
+    connection.execute(delete(interval_details).where(*mine))
     return len(instants)

@@ -44,15 +44,22 @@ _DAY: Final = (
 )
 
 _states: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_plain: Final = msgspec.json.Decoder(list[Any] | None)
+_plain: Final = msgspec.json.Decoder(list[Any])
 
 
 class Begin(NamedTuple):
     """Where making them begins."""
 
     at: float
-    state: State | None
-    """None: nothing was read before."""
+    states: str = "{}"
+    """Those of the meter's counters, by slot, as JSON."""
+    state: str | None = None
+    """Instead, that of the topic."""
+
+    def of_slot(self, slot: int) -> State | None:
+        """What a counter goes on from; None: nothing was read before."""
+        stored = self.state or _states.decode(self.states).get(str(slot))
+        return State.from_plain(_plain.decode(stored)) if stored else None
 
 
 def begin_of(asker: Asker, topic: StoredTopic) -> Begin | None:
@@ -61,16 +68,16 @@ def begin_of(asker: Asker, topic: StoredTopic) -> Begin | None:
     rows = asker.ask(_PROGRESS, topic.meter_id)
     if not rows:
         first = first_of(asker, topic.meter_id)
-        return None if first is None else Begin(first // CELL_S * CELL_S, None)
+        return None if first is None else Begin(first // CELL_S * CELL_S)
     next_at, through_at = asker.speech.times(rows[0][:2])
     if next_at == through_at:
-        return Begin(next_at, _of_slot(topic, rows[0][2]))
+        return Begin(next_at, rows[0][2])
     row = asker.ask(_ROW, topic.meter_id, text_of(next_at))
     day = asker.ask(_DAY, topic.topic_id, text_of(next_at))
     ats = [asker.speech.times(found[0][:1])[0] for found in (row, day) if found]
     if row and ats[0] == max(ats):
-        return Begin(ats[0], _of_slot(topic, row[0][1]))
-    return Begin(ats[0], _state(day[0][1])) if day else Begin(next_at, None)
+        return Begin(ats[0], row[0][1])
+    return Begin(ats[0], state=day[0][1]) if day else Begin(next_at)
 
 
 class Unfolded(NamedTuple):
@@ -128,7 +135,8 @@ def unfolded(
         for due in meter.schedule
     )
     slot = MeterFacts((mine,), schedule)
-    states = {} if begin.state is None else {_SLOT: begin.state}
+    before = begin.of_slot(topic.slot)
+    states = {} if before is None else {_SLOT: before}
     folded = fold(slot, rows, states=states, start=begin.at, end=end)
     cells = folded.cells
     state = folded.states.get(_SLOT)
@@ -170,12 +178,3 @@ def _read(
         sound = [(at, exact(value)) for at, value in values_of(asker, place, span)]
         return [(at, (value,)) for at, value in sound if not isinstance(value, str)], cut
     return [(at, (value,)) for at, value in zip(times, values, strict=True)], cut
-
-
-def _of_slot(topic: StoredTopic, states: str) -> State | None:
-    return _state(_states.decode(states).get(str(topic.slot)))
-
-
-def _state(stored: str | msgspec.Raw | None) -> State | None:
-    plain = _plain.decode(stored) if stored else None
-    return State.from_plain(plain) if plain else None

@@ -141,6 +141,6 @@ def _remove_some(connection: Connection, meter_id: int, until: str) -> int:
     connection.execute(delete(readings).where(*mine))
     # Half minutes are as detailed as readings: quarter hours are what stays.
     halves = interval_details.c
-    mine = (halves.meter_id == meter_id, halves.ts <= instants[-1])
-    connection.execute(delete(interval_details).where(*mine))
+    told = (halves.meter_id == meter_id, halves.ts <= instants[-1])
+    connection.execute(delete(interval_details).where(*told))
     return len(instants)

@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable, Mapping
 
 from bench import (
+    answers,
     collect,
     conserve,
     daemon,
     dead,
     fuzz,
     guards,
+    history,
     ingest,
+    intervals,
     kill,
     outage,
     peers,
@@ -25,6 +28,7 @@ from bench import (
     spool,
     truth,
     upgrade,
+    year,
 )
 from bench.rig import Result
 
@@ -44,6 +48,10 @@ FIGURES: Mapping[str, tuple[str, Callable[..., list[Result]]]] = {
     "fuzz": ("14. Mutated frames into the client", fuzz.run),
     "peers": ("15. This client and others against fifteen meters", peers.run),
     "guards": ("16. Each guard of the answer check removed in turn", guards.run),
+    "history": ("17. Questions about the past", history.run),
+    "answers": ("18. The same answers everywhere, and reckoned again", answers.run),
+    "year": ("19. A simulated year against its own truth", year.run),
+    "intervals": ("20. What keeping quarter hours costs", intervals.run),
 }
 
 

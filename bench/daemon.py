@@ -3,7 +3,9 @@
 The daemon is a process of its own, started as users start it; nothing in it is measured from
 inside. A reader of the same file, in this process, sees each tick's rows appear and notes when the
 last one did: an upper bound of the commit, by the 2 ms between two looks. CPU is the daemon's user
-and system time with all its threads, from the first complete tick to the last.
+and system time with all its threads, from the first complete tick to the last. The long form has
+the end of a quarter hour in its middle: the ticks after it, in which the daemon makes quarter hours
+too, are set beside those before it.
 """
 
 import json
@@ -26,11 +28,20 @@ BLOCKS = 4
 METRICS = BLOCKS * len(block.FIELDS)
 LOOK_S = 0.002
 PATIENCE_S = 10
+TICKS = 60
+LONG_TICKS = 1200
+CELL_S = 900
+LEAD_S = 620
+"""So long before the end of a quarter hour the long form begins; its first tick is some later."""
+GRACE_S = 15
+"""After the end of a quarter hour, until the daemon begins with it."""
 INSTANT = "%Y-%m-%d %H:%M:%S.%f"
 
 
 def run(*, long: bool) -> list[Result]:
-    """60 ticks, or 600."""
+    """60 ticks, or 1200 around the end of a quarter hour."""
+    if long:
+        time.sleep((-time.time() - LEAD_S) % CELL_S)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server = rig.compile_c("modbus_server.c", folder)
@@ -40,7 +51,7 @@ def run(*, long: bool) -> list[Result]:
         lines = ("interval = 1", f"max_gap = {block.MAX_GAP}")
         setup = Setup(folder, ports[0], ports[1:], workbook, lines)
         with rig.meters(server, setup.ports, image=image), daemon(setup) as process:
-            watch = Watch(process.pid, due(setup.database, 600 if long else 60))
+            watch = Watch(process.pid, due(setup.database, LONG_TICKS if long else TICKS))
             watch.watch(setup.database)
         return watch.results() + stored(setup.database, watch.due)
 
@@ -66,8 +77,8 @@ class Watch:
     rows: dict[str, int] = field(default_factory=dict)
     complete: dict[str, float] = field(default_factory=dict)
     """Unix seconds at which a tick's last row was seen."""
-    cpu: list[tuple[float, float]] = field(default_factory=list)
-    """(seconds of the clock, seconds of CPU) as each tick was complete."""
+    cpu: list[tuple[float, float, float]] = field(default_factory=list)
+    """(Unix seconds, seconds of the clock, seconds of CPU) as each tick was complete."""
 
     def watch(self, database: Path) -> None:
         """Look until the last tick is complete, or its time is long over."""
@@ -91,7 +102,7 @@ class Watch:
             self.rows[tick] = self.rows.get(tick, 0) + count
             if self.rows[tick] == METERS:
                 self.complete[tick] = now
-                self.cpu.append((time.perf_counter(), rig.cpu_seconds(self.pid)))
+                self.cpu.append((now, time.perf_counter(), rig.cpu_seconds(self.pid)))
         return seen
 
     def results(self) -> list[Result]:
@@ -100,16 +111,33 @@ class Watch:
         late = [1000 * (self.complete[tick] - instant(tick).timestamp()) for tick in done]
         if len(late) < 2:
             raise SystemExit(f"{len(late)} ticks were complete, expected {len(self.due)}")
-        (start, cpu_start), (end, cpu_end) = self.cpu[0], self.cpu[-1]
-        share = 100 * (cpu_end - cpu_start) / (end - start)
         missed = [place for place, tick in enumerate(self.due) if tick not in self.complete]
         return [
             exactly("ticks missed", len(missed), 0),
             *[Result("a missed tick, counted from 0", str(place)) for place in missed[:5]],
             at_most("last commit of a tick after it, median", statistics.median(late), 500, " ms"),
             Result("the same, slowest tick", f"{max(late):.2f} ms"),
-            at_most("CPU of the daemon, of one core", share, 30, " %"),
+            at_most("CPU of the daemon, of one core", _share(self.cpu), 30, " %"),
+            *self._beside(),
         ]
+
+    def _beside(self) -> list[Result]:
+        """CPU before the last end of a quarter hour, and from when its quarter hours are made."""
+        end = self.cpu[-1][0] // CELL_S * CELL_S
+        before = [looked for looked in self.cpu if looked[0] < end]
+        after = [looked for looked in self.cpu if looked[0] >= end + GRACE_S]
+        if min(len(before), len(after)) < TICKS / 2:
+            return []
+        return [
+            Result("before the end of a quarter hour", f"{_share(before):.2f} %"),
+            Result("while quarter hours are made", f"{_share(after):.2f} %"),
+        ]
+
+
+def _share(looks: list[tuple[float, float, float]]) -> float:
+    """Per cent of a core from the first look to the last."""
+    (_, start, cpu_start), (_, end, cpu_end) = looks[0], looks[-1]
+    return 100 * (cpu_end - cpu_start) / (end - start)
 
 
 def instant(text: str) -> datetime:
@@ -127,10 +155,12 @@ def stored(database: Path, ticks: list[str]) -> list[Result]:
         ).fetchall()
         owed = "SELECT count(*) FROM gaps WHERE to_ts > from_ts AND from_ts <= ? AND to_ts > ?"
         gaps = reader.execute(owed, span[::-1]).fetchone()[0]
+        made = reader.execute("SELECT count(*) FROM interval_rows").fetchone()[0]
     right = sum(rows * _right(json.loads(vals), wanted) for vals, rows in different)
     return [
         exactly("samples in the file with their right value", right, len(ticks) * METERS * METRICS),
         exactly("recorded gaps", gaps, 0),
+        *([Result("quarter hours made", f"{made:,}")] if made else []),
         Result("bytes a sample", f"{database.stat().st_size / max(right, 1):.1f}"),
     ]
 

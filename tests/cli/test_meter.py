@@ -43,9 +43,28 @@ def test_swap_of_a_meter_is_of_all_its_counters(
 def test_registers_of_a_swap_say_what_was_counted_in_between(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ("--topic=Wh_received", "--at", "2026-03-01T13:58", "--before=1022780", "--after", "-5")
+    flags = ("--topic=Wh_received", "--at", "2026-03-01T13:58", "--before=1022780", "--after=0")
     lines, _ = printed(capsys, database, "meter", "swap", *flags)
-    assert cells(lines[4]) == [WH, "2026-03-01", "14,350", "14,385", "Wh", "suspect"]
+    assert cells(lines[4]) == [WH, "2026-03-01", "14,350", "14,380", "Wh", "suspect"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("--at=2026-03-01T13:58", "--before=5"), "--before: 5, but the last reading before"),
+        (("--at=2026-03-01T13:58", "--after", "-5"), "--after: -5, expected 0 or more"),
+        (
+            (f"--at={RESET_AT}", "--after=77"),
+            "--after: 77, but the first reading from --at on is 0",
+        ),
+        (("--at=2020-01-01",), "was not read before, expected a later instant"),
+    ],
+)
+def test_registers_that_cannot_have_been_are_refused(
+    database: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], expected: str
+) -> None:
+    assert expected in refused(capsys, database, "meter", "swap", f"--topic={WH}", *flags)
+    assert rows(database, SAID) == []
 
 
 def test_what_was_said_is_forgotten_again(
@@ -67,12 +86,12 @@ def test_what_was_said_is_forgotten_again(
 def test_saying_it_again_takes_its_place(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for after in (0, 0, 20):
-        flags = (f"--at={RESET_AT}", "--kind=reset", f"--after={after}")
+    for before in (1022750, 1022750, 1022760):
+        flags = (f"--at={RESET_AT}", "--kind=reset", f"--before={before}")
         lines, _ = printed(capsys, database, "meter", "epoch", "--topic=Wh_received", *flags)
-    assert rows(database, SAID) == [("reset", None, 20.0, "")]
+    assert rows(database, SAID) == [("reset", 1022760.0, None, "")]
     assert [row[5] for row in epochs(capsys, database)] == ["user"]
-    assert cells(lines[4])[2:4] == ["14,350", "14,350"]
+    assert cells(lines[4])[2:4] == ["14,350", "14,360"]
 
 
 def epochs(capsys: pytest.CaptureFixture[str], database: Path, *flags: str) -> list[list[str]]:

@@ -71,8 +71,10 @@ def test_consumption_goes_from_boundary_to_boundary() -> None:
 def test_a_counter_that_begins_within_a_cell_counts_from_there() -> None:
     found = folded(rows_of([53700 + n for n in range(25)], start=300.0), 2)
     assert column(found, "energies") == [10, 14]
-    assert column(found, "qualities") == [Quality.RECOVERED, Quality.RECOVERED]
+    # Nothing is shared by time in the first one: what came before it is not in it.
+    assert column(found, "qualities") == [Quality.MEASURED, Quality.RECOVERED]
     assert column(found, "counts") == [10, 15]
+    assert column(found, "dues") == [15, 15]
 
 
 def test_a_cell_without_a_reading_at_its_boundary_shares_the_step_over_it() -> None:

@@ -28,6 +28,8 @@ _EARLIER_DAYS: Final = 31
 _MOST_DAYS: Final = 10
 """Of one counter that are printed."""
 _NEAR_S: Final = 86_400.0
+_BESIDE_S: Final = 3600.0
+"""So near a reading says where a register can have been."""
 _PAUSE_S: Final = 0.002
 _BEHIND: Final = timedelta(minutes=1)
 """As for `emdc intervals`."""
@@ -91,7 +93,10 @@ def _subject(stored: Past, wanted: Wanted) -> _Subject:
         raise ConfigError(f"--meter: {meter} has no counter, expected a meter that has")
     _check_registers(found, wanted.said)
     zone = past.zone_of(stored.chronicle.topic(found[0].name))
-    return _Subject(meter, found, _at(wanted.own["at"], zone, stored.now), zone, stored.now)
+    at = _at(wanted.own["at"], zone, stored.now)
+    if wanted.said is not None:
+        _check_neighbours(stored, found[0], at, wanted.said)
+    return _Subject(meter, found, at, zone, stored.now)
 
 
 def _of_topic(stored: Past, name: str, meter: str | None) -> tuple[str, str]:
@@ -112,6 +117,29 @@ def _check_registers(counters: Sequence[Counter], said: Said | None) -> None:
     names = " or ".join(counter.name for counter in counters[:3])
     flag = "before" if said.before is not None else "after"
     raise ConfigError(f"--{flag}: is of one counter, expected --topic, such as {names}")
+
+
+def _check_neighbours(stored: Past, counter: Counter, at: float, said: Said) -> None:
+    """Raise ConfigError where the register cannot have been between the readings beside it."""
+    earlier = stored.chronicle.series(counter.name, 0.0, at, step_s=None, points=1).buckets
+    if not earlier:
+        raise ConfigError(f"--at: {counter.name} was not read before, expected a later instant")
+    last = list(stored.chronicle.stream(counter.name, max(at - _BESIDE_S, 0.0), at))[-1:]
+    following = stored.chronicle.readings(counter.name, at, at + _BESIDE_S, 1)
+    for _, value in last:
+        if said.before is not None and isinstance(value, int | float) and said.before < value:
+            raise ConfigError(
+                f"--before: {figure(said.before)}, but the last reading before --at is"
+                f" {figure(value)}, expected that or more"
+            )
+    if said.after is not None and said.after < 0:
+        raise ConfigError(f"--after: {figure(said.after)}, expected 0 or more")
+    for _, value in following:
+        if said.after is not None and isinstance(value, int | float) and said.after > value:
+            raise ConfigError(
+                f"--after: {figure(said.after)}, but the first reading from --at on is"
+                f" {figure(value)}, expected that or less"
+            )
 
 
 def _at(text: str | None, zone: ZoneInfo, now: float) -> float:

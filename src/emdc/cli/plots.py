@@ -129,7 +129,8 @@ def require() -> Any:
         import plotext  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise ConfigError(
-            "--plot: needs the package plotext, which is not installed: pip install emdc[plot]"
+            "--plot: needs the package plotext, which is not installed:"
+            " pip install 'plotext>=5.3,<6'"
         ) from error
     return plotext
 

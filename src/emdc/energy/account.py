@@ -66,7 +66,9 @@ class Account:
         energy, suspect = found
         if suspect:
             return energy, Quality.SUSPECT
-        known = self.curve.is_known(cell, spans[0]) and self.curve.is_known(cell + CELL_S, spans[1])
+        # Before its first reading of all nothing was counted: the cell is incomplete, that is all.
+        start_known = self.curve.ats[0] > cell or self.curve.is_known(cell, spans[0])
+        known = start_known and self.curve.is_known(cell + CELL_S, spans[1])
         return energy, Quality.MEASURED if known else Quality.RECOVERED
 
     def changed_from(self, start: float) -> list[Point]:

@@ -98,7 +98,9 @@ def _parted(made: Unfolded, asked: Asked, meter: MeterNow) -> tuple[Cells, Stret
     if final["dues"] is not None and asked.topic.slot is not None:
         until = last if asked.now - last <= _patience_s(asked.facts) else asked.now
         start, end = round(live.ts[-1] * 1e6), round(until * 1e6) + 1
-        final["dues"] = Grid(meter.schedule).count(start, end, frozenset({asked.topic.slot}))
+        # As of a quarter hour that is over: what is in force counts from its start.
+        whole = [row._replace(start=min(row.start, live.ts[-1])) for row in meter.schedule]
+        final["dues"] = Grid(whole).count(start, end, frozenset({asked.topic.slot}))
     final |= {"energies": None, "means": None, "qualities": None}
     columns = {name: [*column[:-1], final[name]] for name, column in live.columns.items()}
     return Cells(live.ts, columns), running

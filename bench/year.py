@@ -10,6 +10,7 @@ one to which nothing happened must say nothing.
 """
 
 import hashlib
+import json
 import math
 import os
 import random
@@ -21,24 +22,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from bench import engines
 from bench.rig import Result, exactly
 from bench.year_faults import KINDS, MARGIN, Kind, Plant, plant
-from bench.year_plant import MINUTE_S, Meter
+from bench.year_plant import DAY, MINUTE_S, Meter
 from bench.year_story import COUNTERS, Story
-from emdc.energy.answers import Consumption, Per, Quality
+from emdc.energy.answers import CELL_S, Consumption, Per, Quality
 from emdc.storage import database, migrate
 from emdc.storage.accounts import Accounts
 from emdc.storage.chronicle import Chronicle
 from emdc.storage.database import connected
+from emdc.storage.interval_states import DAY_S, instant
 from emdc.storage.schema import (
     counter_epochs,
     interval_days,
     interval_details,
     interval_progress,
     interval_rows,
+    topics,
 )
 
 PERS: Sequence[Per] = ("15min", "hour", "day", "month")
@@ -74,11 +77,17 @@ def run(*, long: bool) -> list[Result]:
                 stored.append(_digests(engine))
                 results.append(Result(f"{title}: quarter hours made", f"{story.made:,}"))
                 results.append(Result(f"{title}: times killed at it", f"{story.kills:,}"))
-                again = _differing(stored[-1], _reckoned_again(engine, story))
-                results.append(exactly(f"{title}: tables that differ, made again", again, 0))
-                alike = _differing(stored[-1], stored[0])
-                results.append(exactly(f"{title}: tables not as SQLite's", alike, 0))
+                for what, way in (("made over", _over), ("made of nothing", _of_nothing)):
+                    way(engine, told, story)
+                    differing = _differing(stored[-1], _digests(engine))
+                    results.append(exactly(f"{title}: tables that differ, {what}", differing, 0))
+                if len(stored) > 1:
+                    differing = _differing(stored[-1], stored[0])
+                    results.append(exactly(f"{title}: tables not as SQLite's", differing, 0))
                 results += _judged(engine, told, story, title)
+                results.append(
+                    exactly(f"{title}: planted wrong ones found", *_planted(engine, told, story))
+                )
     return results
 
 
@@ -109,18 +118,22 @@ def _digests(engine: Engine) -> dict[str, str]:
     return found
 
 
-def _reckoned_again(engine: Engine, story: Story) -> dict[str, str]:
-    """The digests once nothing but readings and what users said is left, and all is made of it."""
+def _over(engine: Engine, told: Plant, story: Story) -> None:
+    """Make all quarter hours again in the place of those that are there."""
+    accounts = Accounts(engine)
+    for number in accounts.meters().values():
+        accounts.advance(number, story.end, since=told.start)
+
+
+def _of_nothing(engine: Engine, told: Plant, story: Story) -> None:
+    """The same, once nothing but readings and what users said is left."""
     with connected(engine, write=True) as connection:
         for table in TABLES:
             found = table.delete()
             if table is counter_epochs:
                 found = found.where(table.c.source == "found")
             connection.execute(found)
-    accounts = Accounts(engine)
-    for number in accounts.meters().values():
-        accounts.advance(number, story.end)
-    return _digests(engine)
+    _over(engine, told, story)
 
 
 def _differing(some: dict[str, str], others: dict[str, str]) -> int:
@@ -186,6 +199,27 @@ def _judged(engine: Engine, told: Plant, story: Story, title: str) -> list[Resul
     ]
 
 
+def _planted(engine: Engine, told: Plant, story: Story) -> tuple[int, int]:
+    """How many wrong ones are found on a day where each has a count too many, and how many are."""
+    topic, start = f"{told.meters[0].name}/{COUNTERS[0]}", told.start.timestamp()
+    judge = _Counter(told.meters[0], 0, start)
+    days = (start + DAY_S * number for number in range(1, told.ticks // DAY))
+    day = next(day for day in days if judge.is_quiet(day, day + DAY_S))
+    one = told.meters[0].registers[0].scale.value(1)
+    named = select(topics.c.topic_id).where(topics.c.topic_name == topic).scalar_subquery()
+    table = interval_days.c
+    mine = (table.topic_id == named, table.day == instant(day))
+    with connected(engine, write=True) as connection:
+        text = connection.execute(select(table.energies).where(*mine)).scalar_one()
+        energies = json.dumps([round(energy + one, 3) for energy in json.loads(text)])
+        connection.execute(update(interval_days).where(*mine).values(energies=energies))
+    account = Account()
+    with Chronicle(engine, clock=story.end.timestamp) as chronicle:
+        for said in chronicle.energy(topic, day, day + DAY_S, "15min").periods:
+            judge.judge(account, said)
+    return len(account.wrong), DAY_S // CELL_S
+
+
 class _Counter:
     """What one counter of a meter really counted."""
 
@@ -197,12 +231,17 @@ class _Counter:
         self._doubtful = sum(meter.doubtful(counter, leap) for leap in leaps)
         self._start = start
 
+    def is_quiet(self, start: float, end: float) -> bool:
+        """Whether nothing happened from one instant to the other."""
+        first, after = (round(at - self._start) // MINUTE_S for at in (start, end))
+        return self._disturbed.find(1, first, after + 1) < 0
+
     def judge(self, account: Account, said: Consumption) -> None:
         """One of its intervals."""
         first, after = round(said.start - self._start), round(said.end - self._start)
         counted = self._register.counted(after) - self._register.counted(first)
         truth = self._register.scale.value(counted)
-        quiet = self._disturbed.find(1, first // MINUTE_S, after // MINUTE_S + 1) < 0
+        quiet = self.is_quiet(said.start, said.end)
         what = (
             f"{truth} {self._register.scale.unit} since {datetime.fromtimestamp(said.start, UTC)}"
         )

@@ -18,6 +18,7 @@ from bench.year_plant import (
     MISSING,
     MUTE,
     NOBODY,
+    ROLLS_WITHIN_S,
     WATT_HOURS,
     WHOLE,
     ZERO,
@@ -189,10 +190,12 @@ class _Fate:
         slot = _slot(place, self._ticks)
         silent = place in SILENT or kind.endswith("swap")
         length = self._chance.randrange(20, 400) if silent else 2
+        if silent and kind == "roll":
+            length += ROLLS_WITHIN_S // MINUTE_S
         first = self._calendar.take(length, within=slot)
         if silent:
             self._silence(first, first + length, MUTE)
-        low, high = first * MINUTE_S, (first + length - 1) * MINUTE_S
+        low, high = first * MINUTE_S, (first + min(length, 400) - 1) * MINUTE_S
         at = self._chance.randrange(low, high)
         if kind.endswith("swap"):
             told = first + length + self._chance.randrange(1, DAY)
@@ -223,8 +226,8 @@ class _Fate:
 
 
 def _slot(place: int, ticks: int) -> tuple[int, int]:
-    """When a leap may be: a roll-over comes up to a day later, with the next count."""
-    return place * ticks // len(LEAPS), (3 * place + 2) * ticks // (3 * len(LEAPS))
+    """When a leap may be: a roll-over comes up to two days later."""
+    return place * ticks // len(LEAPS), (5 * place + 3) * ticks // (5 * len(LEAPS))
 
 
 def _length(chance: random.Random, most: int) -> int:

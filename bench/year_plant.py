@@ -18,6 +18,8 @@ DAY = 1440
 """Ticks of it."""
 HERE, NOBODY, MUTE = range(3)
 """Of a tick: it was read; the collector did not run or not in time; the meter gave nothing."""
+ROLLS_WITHIN_S = 2 * 86_400
+"""A roll-over is where most flows in such a time."""
 TRUE, ZERO, MISSING = range(3)
 """Of a counter's reading in it."""
 
@@ -109,8 +111,14 @@ class Register:
         return found if found < end else None
 
     def _moved(self, at: int, kind: str) -> int:
-        """A roll-over is where a count is."""
-        found = self.reaches(self.counted(at) + 1, at) if kind == "roll" else at
+        """A roll-over is where a count is, and where much flows: else its register would stand for
+        a night where none of a year's stands.
+        """
+        if kind != "roll":
+            return at
+        within = range(at, min(at + ROLLS_WITHIN_S, self._flow.length), 900)
+        at = max(within, key=lambda end: self._flow.joules(end) - self._flow.joules(end - 7200))
+        found = self.reaches(self.counted(at) + 1, at)
         assert found is not None, "nothing flows"
         return found
 

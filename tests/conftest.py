@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Generator
 from typing import Any, NoReturn
 
@@ -16,6 +17,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("at any pace")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C ends the programs that tests start, also behind `&`, where a shell takes it away."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def need_program(name: str, how: str = "") -> str:

@@ -167,9 +167,13 @@ class ServerProcess:
         self._end_by(TRAITS[self.kind].stop)
 
     def kill(self) -> None:
-        """End its first process as a crash does; PostgreSQL's others notice that and follow."""
+        """End its first process as a crash does, and wait for PostgreSQL's others to follow it.
+
+        Until they notice that it is gone they go on working for their clients.
+        """
         self._end_by(signal.SIGKILL)
         self.thaw()
+        until(lambda: not self._members())
 
     def freeze(self) -> None:
         """Let nothing of it run any more: its connections stay, and nobody answers on them."""

@@ -20,9 +20,11 @@ from tests.program import PATIENCE_S, Program, daemon, emdc, finished, free_port
 
 W = "/metric?name=W"
 DB = "emdc.db"
-# Takes the pseudo-terminal on its standard input as its own, then becomes the program.
+# Takes the pseudo-terminal on its standard input as its own, then becomes the program; the tests
+# may run under nohup themselves.
 ON_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
     "os.execv(sys.executable, [sys.executable, '-m', 'emdc', *sys.argv[1:]])"
 )
 

@@ -29,12 +29,12 @@ from bench.rig import Result, exactly
 from bench.year_faults import KINDS, MARGIN, Kind, Plant, plant
 from bench.year_plant import DAY, MINUTE_S, Meter
 from bench.year_story import COUNTERS, Story
-from emdc.energy.answers import CELL_S, Consumption, Per, Quality
+from emdc.energy.answers import CELL_S, DAY_S, Consumption, Per, Quality
 from emdc.storage import database, migrate
 from emdc.storage.accounts import Accounts
 from emdc.storage.chronicle import Chronicle
 from emdc.storage.database import connected
-from emdc.storage.interval_states import DAY_S, instant
+from emdc.storage.instants import text_of
 from emdc.storage.schema import (
     counter_epochs,
     interval_days,
@@ -208,7 +208,7 @@ def _planted(engine: Engine, told: Plant, story: Story) -> tuple[int, int]:
     one = told.meters[0].registers[0].scale.value(1)
     named = select(topics.c.topic_id).where(topics.c.topic_name == topic).scalar_subquery()
     table = interval_days.c
-    mine = (table.topic_id == named, table.day == instant(day))
+    mine = (table.topic_id == named, table.day == text_of(day))
     with connected(engine, write=True) as connection:
         text = connection.execute(select(table.energies).where(*mine)).scalar_one()
         energies = json.dumps([round(energy + one, 3) for energy in json.loads(text)])

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
+from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import Value
 from emdc.storage.database import connected, dialect_of, open_engine
 from emdc.storage.instants import to_text
-from emdc.storage.layout import MAX_EXACT_INT, ReadingRow
+from emdc.storage.layout import ReadingRow
 from emdc.storage.migrate import prepare
 from emdc.storage.places import place
 from emdc.storage.samples import Export, StoredTopic

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emdc.errors import StorageError
+from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import MeterReading, Value
-from emdc.storage.layout import MAX_EXACT_INT, MeterLayout
+from emdc.storage.layout import MeterLayout
 from tests.storage.plant import METER, METRICS, NOON, reading
 
 LAYOUT = MeterLayout(

@@ -9,6 +9,10 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 CELL_S: Final = 900
 """Seconds of one interval. Every zone's days begin on a multiple of it."""
+DAY_S: Final = 86_400
+"""Seconds of a day in UTC."""
+DAY_CELLS: Final = DAY_S // CELL_S
+"""Intervals of one."""
 
 Source: TypeAlias = Literal["readings", "details", "intervals"]
 """Where the points of a series come from: readings as stored, half minutes, quarter hours."""
@@ -108,7 +112,7 @@ class EpochRow(NamedTuple):
     topic: str
     at: float
     kind: str
-    """`reset`, `rollover`, `swap`, `ratio` or `jump`."""
+    """`reset`, `rollover`, `swap`, `ratio`, `jump` or `return`."""
     before: float | None
     """The last register value before it, in the topic's unit."""
     after: float | None
@@ -116,3 +120,13 @@ class EpochRow(NamedTuple):
     source: str
     """`found` by the program, or `user`."""
     note: str
+
+
+def cell_of(at: float) -> float:
+    """The interval that an instant lies in."""
+    return at // CELL_S * CELL_S
+
+
+def day_of(at: float) -> float:
+    """The UTC day that an instant lies in."""
+    return at // DAY_S * DAY_S

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from emdc.energy.account import Account
-from emdc.energy.answers import CELL_S, Quality
+from emdc.energy.answers import CELL_S, Quality, cell_of
 from emdc.energy.counter import NEW, UNKNOWN, Epoch, Mark, Point, Rules, State
 from emdc.energy.dues import intervals, longest_step, ticks
 from emdc.energy.gauges import NOTHING, Halves, Stats, by_slot, columns
@@ -241,7 +241,7 @@ def _settled(accounts: Mapping[int, Account], *, start: float, end: float, throu
     """The first cell that later readings may change, of those from `start` to `end`."""
     opened = [account.open_from() for account in accounts.values()]
     first = min((at for at in opened if at is not None and at >= through - _HOLDS_S), default=end)
-    return min(max(first // CELL_S * CELL_S, start), end)
+    return min(max(cell_of(first), start), end)
 
 
 def _restart(
@@ -261,7 +261,7 @@ def _restart(
     if not points:
         return None
     first = min(found[0].at for found in points.values())
-    return Restart(first // CELL_S * CELL_S, {**ahead, **points})
+    return Restart(cell_of(first), {**ahead, **points})
 
 
 def _merged(*parts: Sequence[Point]) -> list[Point]:

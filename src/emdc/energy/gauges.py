@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import fsum
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from emdc.energy.answers import CELL_S
+from emdc.energy.answers import cell_of
 from emdc.energy.precision import number, twelve
 from emdc.reading import Value
 
@@ -87,7 +87,7 @@ def gauge_stats(column: Sequence[Any]) -> Stats:
 
 def half_minutes(ats: Sequence[float]) -> list[slice]:
     """Where each half minute of a cell is among its rows."""
-    start = ats[0] // CELL_S * CELL_S
+    start = cell_of(ats[0])
     cuts = [bisect_left(ats, start + _HALF_MINUTE_S * half) for half in range(HALF_MINUTES + 1)]
     return [slice(low, high) for low, high in pairwise(cuts)]
 

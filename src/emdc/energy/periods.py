@@ -14,7 +14,7 @@ from itertools import pairwise, takewhile
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from emdc.energy.answers import CELL_S, Per
+from emdc.energy.answers import CELL_S, DAY_S, Per
 
 Period: TypeAlias = tuple[float, float]
 """start ≤ t < end, seconds since 1970."""
@@ -26,13 +26,12 @@ END_OF_TIME: Final = 253_339_228_800.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_S: Final = 3600
-_DAY_S: Final = 86_400
 _LENGTHS: Final[dict[Per, int]] = {
     "15min": CELL_S,
     "hour": _HOUR_S,
-    "day": _DAY_S,
-    "month": 28 * _DAY_S,
-    "year": 365 * _DAY_S,
+    "day": DAY_S,
+    "month": 28 * DAY_S,
+    "year": 365 * DAY_S,
 }
 _STEPS: Final = (
     *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
@@ -129,7 +128,7 @@ def _hours(start: float, end: float, zone: ZoneInfo) -> list[float]:
 def _stretches(start: float, end: float, zone: ZoneInfo) -> Iterator[tuple[float, float, int]]:
     """The span in parts in which the clock was not set: start, end, seconds ahead of UTC."""
     begin, offset = start, _offset(start, zone)
-    for low, high in pairwise([start, *_multiples(start, end, _DAY_S), end]):
+    for low, high in pairwise([start, *_multiples(start, end, DAY_S), end]):
         if _offset(high, zone) == offset:
             continue
         before, after = math.floor(low), math.ceil(high)
@@ -222,7 +221,7 @@ def nice_step(span_s: float, points: int, least_s: float = 1.0, *, start: float 
 
 def _steps() -> Iterator[int]:
     yield from _STEPS
-    days = _DAY_S
+    days = DAY_S
     while True:
         yield from (2 * days, 5 * days, 10 * days)
         days *= 10

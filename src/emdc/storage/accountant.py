@@ -18,7 +18,7 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from emdc.energy.answers import CELL_S
+from emdc.energy.answers import CELL_S, cell_of
 from emdc.errors import StorageError
 from emdc.reading import MeterProfile
 from emdc.storage import registry
@@ -26,7 +26,6 @@ from emdc.storage.accounts import Accounts, Advanced
 from emdc.storage.database import connected
 from emdc.storage.delivery import Delivery
 from emdc.storage.interval_commit import Work
-from emdc.storage.interval_states import cell_of
 from emdc.storage.lateness import GRACE_S
 from emdc.storage.urls import reason
 

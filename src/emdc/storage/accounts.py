@@ -15,17 +15,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Engine, select
 
-from emdc.energy.answers import CELL_S
+from emdc.energy.answers import CELL_S, DAY_S, cell_of, day_of
 from emdc.storage.database import DIALECTS, connected, is_memory
 from emdc.storage.interval_commit import BusyError, ChangedError, Work, closing, storing
 from emdc.storage.interval_facts import Subject, subject
 from emdc.storage.interval_origin import OldRows, Readings
 from emdc.storage.interval_states import (
-    DAY_S,
     Beginning,
     Progress,
-    cell_of,
-    day_of,
     first_row,
     last_reading,
     progress,

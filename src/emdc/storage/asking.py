@@ -8,7 +8,7 @@ from the engine for each question. Only `chronicle` and what it is made of ask h
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -18,7 +18,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from emdc.errors import StorageError
 from emdc.storage.database import is_memory
-from emdc.storage.instants import to_text
 from emdc.storage.urls import reason, shown
 
 _T = TypeVar("_T")
@@ -30,11 +29,6 @@ _CHARACTER: Final = 4
 _OFFSET: Final = "+00:00"
 
 _whole: Final = msgspec.json.Decoder(list[int])
-
-
-def text_of(at: float) -> str:
-    """A stored instant, from seconds since 1970."""
-    return to_text(datetime.fromtimestamp(at, UTC))
 
 
 def _of_texts(stored: Sequence[Any]) -> list[float]:

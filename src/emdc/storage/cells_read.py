@@ -9,18 +9,16 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from emdc.energy.answers import CELL_S
-from emdc.storage.asking import Asker, text_of
+from emdc.energy.answers import CELL_S, DAY_CELLS, DAY_S
+from emdc.storage.asking import Asker
+from emdc.storage.instants import text_of
 from emdc.storage.samples import StoredTopic
 from emdc.storage.series import NONE, Summaries
 
-DAY_S: Final = 86_400
-CELLS: Final = DAY_S // CELL_S
-"""Quarter hours of a day."""
 SUMMARY: Final = ("counts", "minima", "maxima", "means", "firsts", "lasts")
 """Columns of what a topic was."""
 
-_ROWS_BACK: Final = 2 * CELLS
+_ROWS_BACK: Final = 2 * DAY_CELLS
 _DAYS_BACK: Final = 400
 # A row holds all topics of its meter, as arrays of numbers without strings: so they can be cut at
 # commas, which is five times as fast as to read them as JSON.
@@ -106,7 +104,7 @@ def last_read(asker: Asker, topic: StoredTopic) -> float | None:
         " ORDER BY day DESC LIMIT ?"
     )
     for day, counts in asker.ask(sql, topic.topic_id, _DAYS_BACK):
-        for cell in reversed(range(CELLS)):
+        for cell in reversed(range(DAY_CELLS)):
             if _count(counts, cell):
                 return asker.speech.times([day])[0] + cell * CELL_S
     return None
@@ -127,7 +125,7 @@ def _days(
         return Cells((), dict.fromkeys(names, ()))
     begins = [int(day) for day in days]
     ts: Sequence[float] = range(begins[0], begins[-1] + DAY_S, CELL_S)
-    if len(ts) != len(begins) * CELLS:
+    if len(ts) != len(begins) * DAY_CELLS:
         ts = [at for day in begins for at in range(day, day + DAY_S, CELL_S)]
     arrays = map(_decoded, names, columns)
     return Cells(ts, {n: list(chain.from_iterable(a)) for n, a in zip(names, arrays, strict=True)})

@@ -17,10 +17,11 @@ from emdc.energy.periods import END_OF_TIME, periods
 from emdc.errors import ConfigError
 from emdc.reading import Value
 from emdc.storage import energy_read, gap_ranges, series_read
-from emdc.storage.asking import Asker, Asking, text_of
+from emdc.storage.asking import Asker, Asking
 from emdc.storage.cells_read import last_read
 from emdc.storage.chronicle_topics import UTC, MeterNow, TopicBook
 from emdc.storage.database import connected
+from emdc.storage.instants import text_of
 from emdc.storage.interval_facts import subject
 from emdc.storage.old_points import OldPoints
 from emdc.storage.raw_values import Slot, first_of, instant_of, newest, values_of

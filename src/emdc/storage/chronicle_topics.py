@@ -14,6 +14,7 @@ import msgspec
 from emdc.energy.answers import TopicFacts
 from emdc.errors import ConfigError
 from emdc.storage.asking import Asker, Asking
+from emdc.storage.interval_facts import json_object
 from emdc.storage.samples import StoredTopic
 
 UTC: Final = "UTC"
@@ -37,7 +38,6 @@ _SETTINGS: Final = (
 )
 
 _slots: Final = msgspec.json.Decoder(frozenset[int])
-_object: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class UnknownTopicError(ConfigError, LookupError):
@@ -206,7 +206,7 @@ class TopicBook:
             return {}
         marks = ", ".join("?" * len(ids))
         sql = f"SELECT topic_id, metadata FROM meta WHERE topic_id IN ({marks})"  # noqa: S608
-        return {topic_id: _read(text) for topic_id, text in asker.ask(sql, *ids)}
+        return {topic_id: json_object(text) for topic_id, text in asker.ask(sql, *ids)}
 
     def _meter(self, asker: Asker, meter_id: int) -> MeterNow:
         names = asker.ask("SELECT name FROM meters WHERE meter_id = ?", meter_id)
@@ -223,15 +223,7 @@ class TopicBook:
         if (zone := self._zones.get(name)) is not None:
             return zone
         rows = asker.ask(_SETTINGS, meter_id)
-        return str((_read(rows[0][0]) if rows else {}).get(ZONE_SETTING) or self._zone)
-
-
-def _read(text: str) -> dict[str, Any]:
-    """A JSON object; what others wrote there may be none."""
-    try:
-        return _object.decode(text)
-    except msgspec.DecodeError:
-        return {}
+        return str((json_object(rows[0][0]) if rows else {}).get(ZONE_SETTING) or self._zone)
 
 
 def _literal(text: str) -> str:

@@ -6,21 +6,16 @@ calls this has them made (`accounts`), else the collector does.
 """
 
 from collections.abc import Collection
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy import Connection, Engine, delete, select
 
 from emdc.energy.counter import MarkKind
-from emdc.storage.conservation import DELETED
 from emdc.storage.database import connected, insert_all
-from emdc.storage.instants import from_text
-from emdc.storage.interval_facts import USER
-from emdc.storage.interval_states import instant
-from emdc.storage.lateness import reopen
-from emdc.storage.schema import counter_epochs, gaps, meta, topics
-
-_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+from emdc.storage.instants import seconds_of, text_of
+from emdc.storage.interval_facts import USER, json_object
+from emdc.storage.lateness import deleted_until, reopen
+from emdc.storage.schema import counter_epochs, meta, topics
 
 
 class Counter(NamedTuple):
@@ -51,11 +46,11 @@ def counters_of(engine: Engine, meter_id: int) -> list[Counter]:
     mine = query.where(topics.c.meter_id == meter_id).order_by(topics.c.slot)
     with connected(engine) as connection:
         rows = connection.execute(mine).all()
-    abouts = [(row.topic_id, row.topic_name, _about(row.metadata)) for row in rows]
+    abouts = [(row.topic_id, row.topic_name, json_object(row.metadata)) for row in rows]
     return [
-        Counter(topic_id, meter_id, name, str(about.get("units") or ""))
-        for topic_id, name, about in abouts
-        if about.get("kind") == "counter"
+        Counter(topic_id, meter_id, name, str(its.get("units") or ""))
+        for topic_id, name, its in abouts
+        if its.get("kind") == "counter"
     ]
 
 
@@ -65,7 +60,7 @@ def say(engine: Engine, counters: Collection[Counter], at: float, said: Said) ->
     It takes the place of what a user said of the same instant before.
     """
     row = {
-        "from_ts": instant(at),
+        "from_ts": text_of(at),
         "kind": said.kind,
         "before_value": said.before,
         "after_value": said.after,
@@ -93,27 +88,18 @@ def kept_from(engine: Engine, meter_id: int) -> float | None:
 
     Quarter hours before it stay as they are, whatever is said.
     """
-    mine = (gaps.c.meter_id == meter_id, gaps.c.reason == DELETED)
     with connected(engine) as connection:
-        end = connection.execute(select(func.max(gaps.c.to_ts)).where(*mine)).scalar()
-    return None if end is None else from_text(end).timestamp()
-
-
-def _about(metadata: str) -> dict[str, Any]:
-    """Nothing where the old collector left something else there."""
-    try:
-        return _object(metadata)
-    except msgspec.MsgspecError:
-        return {}
+        end = deleted_until(connection, meter_id)
+    return None if end is None else seconds_of(end)
 
 
 def _forget(connection: Connection, counters: Collection[Counter], at: float) -> int:
     table = counter_epochs.c
     ids = [counter.topic_id for counter in counters]
-    mine = (table.topic_id.in_(ids), table.from_ts == instant(at), table.source == USER)
+    mine = (table.topic_id.in_(ids), table.from_ts == text_of(at), table.source == USER)
     return int(connection.execute(delete(counter_epochs).where(*mine)).rowcount)
 
 
 def _reopen(connection: Connection, counters: Collection[Counter], at: float) -> None:
     for meter_id in sorted({counter.meter_id for counter in counters}):
-        reopen(connection, meter_id, instant(at))
+        reopen(connection, meter_id, text_of(at))

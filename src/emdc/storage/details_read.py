@@ -10,7 +10,8 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from emdc.energy.answers import CELL_S
-from emdc.storage.asking import Asker, text_of
+from emdc.storage.asking import Asker
+from emdc.storage.instants import text_of
 from emdc.storage.raw_values import Slot
 from emdc.storage.series import Summaries, chained
 

@@ -8,7 +8,7 @@ questions of one answer see one moment of the database.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from emdc.energy.answers import CELL_S, EnergyAnswer, Per, Quality, TopicFacts
+from emdc.energy.answers import CELL_S, EnergyAnswer, Per, Quality, TopicFacts, cell_of
 from emdc.energy.cells import MeterFacts, SlotFacts
 from emdc.energy.periods import Period
 from emdc.energy.precision import twelve
@@ -57,7 +57,7 @@ def energy_of(
     """The answer. `folding` and `meter` are None for a topic without readings."""
     facts, periods = asked.facts, asked.periods
     names = _COUNTER if facts.kind == "counter" else _POWER
-    start = periods[0][0] // CELL_S * CELL_S
+    start = cell_of(periods[0][0])
     end = -(-periods[-1][1] // CELL_S) * CELL_S
     cells = cells_of(asker, asked.topic, (start, end), names)
     running: Stretch | None = None

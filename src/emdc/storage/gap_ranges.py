@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from emdc.energy.answers import GapRange
-from emdc.storage.asking import Asker, text_of
+from emdc.storage.asking import Asker
+from emdc.storage.instants import text_of
 from emdc.storage.tick_grid import Grid
 
 _ROWS_AT_ONCE: Final = 10_000

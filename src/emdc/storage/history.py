@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, select
 from emdc.reading import MeterProfile, MeterReading, Value
 from emdc.storage.columns import Instant, Values
 from emdc.storage.database import connected, dialect_of
-from emdc.storage.instants import from_text, to_text
+from emdc.storage.instants import from_text, seconds_of, to_text
 from emdc.storage.schema import meters, readings, topics
 
 _ROWS_BACK: Final = 300
@@ -204,7 +204,7 @@ def _sampled(connection: Connection, meter_id: int, since: datetime, apart_s: fl
 
 
 def _silences(instants: Sequence[str], apart_s: float) -> dict[str, float]:
-    timed = ((ts, from_text(ts).timestamp()) for ts in instants)
+    timed = ((ts, seconds_of(ts)) for ts in instants)
     return {
         ts: time - before for (_, before), (ts, time) in pairwise(timed) if time - before > apart_s
     }
@@ -224,7 +224,7 @@ def _points(meter: _Meter, sample: _Sample, apart_s: Mapping[str, float]) -> dic
     most_s = {name: apart_s.get(name, math.inf) for name in lines}
     broken: set[str] = set()
     for ts, values in sample.rows:
-        at = from_text(ts).timestamp()
+        at = seconds_of(ts)
         if silent_s := sample.silent_s.get(ts):
             broken |= {name for name in lines if silent_s > most_s[name]}
         for slot, value in enumerate(values):

@@ -37,6 +37,16 @@ def from_microseconds(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+def seconds_of(text: str) -> float:
+    """A stored instant in seconds since 1970."""
+    return from_text(text).timestamp()
+
+
+def text_of(at: float) -> str:
+    """A stored instant, from seconds since 1970."""
+    return to_text(datetime.fromtimestamp(at, UTC))
+
+
 def step_of(interval_s: float) -> int:
     """An interval in whole microseconds, at least one."""
     return max(1, round(interval_s * 1e6))

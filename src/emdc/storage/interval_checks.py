@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, func, select
 
-from emdc.energy.answers import CELL_S, Quality
+from emdc.energy.answers import DAY_CELLS, Quality
 from emdc.storage.schema import (
     counter_epochs,
     interval_days,
@@ -21,7 +21,6 @@ from emdc.storage.schema import (
     topics,
 )
 
-CELLS: Final = 86_400 // CELL_S
 _EXAMPLES: Final = 3
 _AT_ONCE: Final = 500
 
@@ -59,7 +58,7 @@ def _days(connection: Connection) -> list[tuple[str, str]]:
         topics, topics.c.topic_id == table.topic_id
     )
     with connection.execute(query.execution_options(yield_per=_AT_ONCE)) as rows:
-        wrong = ((row.topic_name, row.day) for row in rows if _width(row) != CELLS)
+        wrong = ((row.topic_name, row.day) for row in rows if _width(row) != DAY_CELLS)
         return list(islice(wrong, _EXAMPLES))
 
 

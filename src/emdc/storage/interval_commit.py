@@ -12,11 +12,11 @@ from typing import Final, TypeAlias
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from emdc.energy.answers import CELL_S
+from emdc.energy.answers import CELL_S, DAY_CELLS, DAY_S, day_of
 from emdc.errors import StorageError
 from emdc.storage import interval_write as write
 from emdc.storage.interval_facts import Subject
-from emdc.storage.interval_states import DAY_S, Progress, day_of, progress, progress_at, states_text
+from emdc.storage.interval_states import Progress, progress, progress_at, states_text
 from emdc.storage.interval_walk import Portion
 from emdc.storage.interval_write import Span, Stored
 
@@ -118,7 +118,7 @@ def _parted(
     whole, others = [], list[Stored]()
     for day, cells in groupby(portion.cells, key=lambda cell: day_of(cell.start)):
         mine = list(cells)
-        if len(mine) == write.CELLS and day + DAY_S <= closed:
+        if len(mine) == DAY_CELLS and day + DAY_S <= closed:
             whole.append((day, mine))
         else:
             others += mine

@@ -10,15 +10,15 @@ from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from emdc.energy.answers import CELL_S
 from emdc.energy.cells import Due, MeterFacts, SlotFacts
 from emdc.energy.counter import Mark, MarkKind, Rules
 from emdc.reading import Kind
-from emdc.storage.conservation import DELETED
-from emdc.storage.instants import from_text
-from emdc.storage.schema import counter_epochs, gaps, meta, meter_settings, schedules, topics
+from emdc.storage.instants import seconds_of
+from emdc.storage.lateness import deleted_until
+from emdc.storage.schema import counter_epochs, meta, meter_settings, schedules, topics
 
 USER: Final = "user"
 FOUND: Final = "found"
@@ -64,7 +64,9 @@ def subject(connection: Connection, meter_id: int) -> Subject:
     ratios = _ratio_marks(settings)
     most_kw = _most_kw(settings)
     by_slot = {
-        row.slot: _slot_facts(_about(row.metadata), most_kw, (ratios, marks.get(row.topic_id, ())))
+        row.slot: _slot_facts(
+            json_object(row.metadata), most_kw, (ratios, marks.get(row.topic_id, ()))
+        )
         for row in rows
     }
     width = max(by_slot, default=-1) + 1
@@ -98,8 +100,8 @@ def _slot_facts(
     return SlotFacts(kind, rules, tuple(sorted(mine, key=lambda mark: mark.at)))
 
 
-def _about(metadata: str | None) -> Mapping[str, Any]:
-    """What `meta` says; nothing where the old collector left something else there."""
+def json_object(metadata: str | None) -> dict[str, Any]:
+    """What JSON in `meta` or `meter_settings` says; nothing where others left something else."""
     try:
         return _object(metadata or "{}")
     except msgspec.MsgspecError:
@@ -117,7 +119,7 @@ def _settings(connection: Connection, meter_id: int) -> list[tuple[float, Mappin
     table = meter_settings.c
     query = select(table.from_ts, table.settings).where(table.meter_id == meter_id)
     rows = connection.execute(query.order_by(table.from_ts))
-    return [(_seconds(row.from_ts), _about(row.settings)) for row in rows]
+    return [(seconds_of(row.from_ts), json_object(row.settings)) for row in rows]
 
 
 def _most_kw(settings: Sequence[tuple[float, Mapping[str, Any]]]) -> float:
@@ -146,7 +148,7 @@ def _marks(connection: Connection, meter_id: int) -> dict[int, list[Mark]]:
 
 def _mark(row: Row[Any]) -> Mark:
     kind: MarkKind = row.kind
-    return Mark(_seconds(row.from_ts), kind, row.before_value, row.after_value)
+    return Mark(seconds_of(row.from_ts), kind, row.before_value, row.after_value)
 
 
 def _schedule(connection: Connection, meter_id: int) -> tuple[Due, ...]:
@@ -154,15 +156,10 @@ def _schedule(connection: Connection, meter_id: int) -> tuple[Due, ...]:
     query = select(schedules).where(table.meter_id == meter_id)
     rows = connection.execute(query.order_by(table.from_ts, table.interval_s))
     return tuple(
-        Due(_seconds(row.from_ts), float(row.interval_s), _slots(row.slots)) for row in rows
+        Due(seconds_of(row.from_ts), float(row.interval_s), _slots(row.slots)) for row in rows
     )
 
 
 def _kept_from(connection: Connection, meter_id: int) -> float:
-    mine = (gaps.c.meter_id == meter_id, gaps.c.reason == DELETED)
-    last = connection.execute(select(func.max(gaps.c.to_ts)).where(*mine)).scalar()
-    return -(-_seconds(last) // CELL_S) * CELL_S if last else 0.0
-
-
-def _seconds(ts: str) -> float:
-    return from_text(ts).timestamp()
+    last = deleted_until(connection, meter_id)
+    return -(-seconds_of(last) // CELL_S) * CELL_S if last else 0.0

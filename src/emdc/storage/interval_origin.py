@@ -9,17 +9,17 @@ from typing import Final
 
 from sqlalchemy import Engine, column, func, select, table
 
+from emdc.energy.answers import cell_of
 from emdc.energy.cells import Row
 from emdc.storage.columns import Instant
 from emdc.storage.database import connected
-from emdc.storage.instants import from_text
+from emdc.storage.instants import seconds_of
 from emdc.storage.interval_facts import Subject
 from emdc.storage.interval_source import readings_of, with_old
 from emdc.storage.interval_states import (
     Beginning,
     Progress,
     beginning,
-    cell_of,
     first_reading,
 )
 from emdc.storage.interval_write import Span
@@ -44,7 +44,7 @@ class OldRows:
             newest = select(func.max(column("ts", Instant))).select_from(table("data_old"))
             with connected(engine) as connection:
                 last = connection.execute(newest).scalar()
-            self.until = from_text(last).timestamp() + _MARGIN_S if last else 0.0
+            self.until = seconds_of(last) + _MARGIN_S if last else 0.0
         self._firsts: dict[tuple[int, int], float | None] = {}
 
     def first(self, meter_id: int, topic_ids: Sequence[int]) -> float | None:
@@ -54,7 +54,7 @@ class OldRows:
         key = (meter_id, len(topic_ids))
         if key not in self._firsts:
             ticks = self.samples.ticks(topic_ids, ("", ""), LeftOut())
-            instants = (from_text(ts).timestamp() for ts, _ in ticks)
+            instants = (seconds_of(ts) for ts, _ in ticks)
             self._firsts[key] = next((cell_of(at) for at in instants if at >= _EARLIEST), None)
         return self._firsts[key]
 

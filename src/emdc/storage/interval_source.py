@@ -18,11 +18,18 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from emdc.energy.cells import Row
+from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import Value
 from emdc.storage.database import connected
 from emdc.storage.dialect import translated
-from emdc.storage.instants import from_microseconds, from_text, to_microseconds, to_text
-from emdc.storage.layout import MAX_EXACT_INT
+from emdc.storage.instants import (
+    from_microseconds,
+    from_text,
+    seconds_of,
+    text_of,
+    to_microseconds,
+    to_text,
+)
 from emdc.storage.old_samples import LeftOut, OldSamples
 
 PAGE: Final = 500
@@ -74,13 +81,13 @@ def microseconds(at: float) -> int:
 
 
 def _old_rows(old: OldSamples, slots: Mapping[int, int], width: int, start: float) -> Iterator[Row]:
-    first = to_text(from_microseconds(microseconds(start)))
+    first = text_of(start)
     for ts, values in old.ticks(list(slots), (first, ""), LeftOut()):
         row: list[Value] = [None] * width
         for topic_id, value in values.items():
             if value is not None and not isinstance(value, str):
                 row[slots[topic_id]] = value if abs(value) > MAX_EXACT_INT else float(value)
-        yield from_text(ts).timestamp(), row
+        yield seconds_of(ts), row
 
 
 def _united(rows: Sequence[Sequence[Value]]) -> Sequence[Value]:
@@ -98,7 +105,7 @@ def _sqlite_page(connection: Connection, meter_id: int, start: str) -> list[Row]
         "SELECT ts, vals FROM readings WHERE meter_id = ? AND ts >= ? ORDER BY ts LIMIT ?",
         (meter_id, start, PAGE),
     ).all()
-    instants = [from_text(ts).timestamp() for ts, _ in found]
+    instants = [seconds_of(ts) for ts, _ in found]
     return list(zip(instants, _decoded([vals for _, vals in found]), strict=True))
 
 

@@ -12,10 +12,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from sqlalchemy import Connection, select
 
-from emdc.energy.answers import CELL_S
+from emdc.energy.answers import cell_of, day_of
 from emdc.energy.counter import State
-from emdc.storage.instants import from_microseconds, from_text, to_text
-from emdc.storage.interval_source import microseconds
+from emdc.storage.instants import seconds_of, text_of
 from emdc.storage.schema import (
     interval_days,
     interval_progress,
@@ -23,8 +22,6 @@ from emdc.storage.schema import (
     readings,
     topics,
 )
-
-DAY_S: Final = 86_400
 
 _by_slot: Final = msgspec.json.Decoder(dict[int, list[Any]]).decode
 _plain: Final = msgspec.json.Decoder(list[Any]).decode
@@ -64,12 +61,12 @@ def progress(connection: Connection, meter_id: int, *, lock: bool = False) -> Pr
     if row is None:
         return None
     mark = (row.next_ts, row.through_ts)
-    return Progress(seconds(mark[0]), cell_of(seconds(mark[1])), row.states, mark)
+    return Progress(seconds_of(mark[0]), cell_of(seconds_of(mark[1])), row.states, mark)
 
 
 def progress_at(next_at: float, through_at: float, states: str) -> Progress:
     """As far as that."""
-    return Progress(next_at, through_at, states, (instant(next_at), instant(through_at)))
+    return Progress(next_at, through_at, states, (text_of(next_at), text_of(through_at)))
 
 
 def beginning(
@@ -78,38 +75,38 @@ def beginning(
     """The last quarter hour at or before `at` whose states are known; None: there is none."""
     if known is not None and known.through_at <= at:
         return Beginning(at, states_of(known.states))
-    ts = instant(at)
+    ts = text_of(at)
     mine = (interval_rows.c.meter_id == meter_id, interval_rows.c.ts <= ts)
     newest = select(interval_rows.c.ts).where(*mine).order_by(interval_rows.c.ts.desc()).limit(1)
     row = connection.execute(newest).scalar()
-    is_near = row is not None and row >= instant(day_of(at))
+    is_near = row is not None and row >= text_of(day_of(at))
     day = None if is_near else _last_day(connection, meter_id, ts)
     if row is not None and (day is None or row >= day):
         mine = (interval_rows.c.meter_id == meter_id, interval_rows.c.ts == row)
         text = connection.execute(select(interval_rows.c.states).where(*mine)).scalar_one()
-        return Beginning(seconds(row), states_of(text))
-    return None if day is None else Beginning(seconds(day), _of_day(connection, meter_id, day))
+        return Beginning(seconds_of(row), states_of(text))
+    return None if day is None else Beginning(seconds_of(day), _of_day(connection, meter_id, day))
 
 
 def first_row(connection: Connection, meter_id: int) -> float | None:
     """The first quarter hour that is stored as a row."""
     query = select(interval_rows.c.ts).where(interval_rows.c.meter_id == meter_id)
     ts = connection.execute(query.order_by(interval_rows.c.ts).limit(1)).scalar()
-    return None if ts is None else seconds(ts)
+    return None if ts is None else seconds_of(ts)
 
 
 def first_reading(connection: Connection, meter_id: int) -> float | None:
     """The quarter hour of the meter's first row of `readings`."""
     query = select(readings.c.ts).where(readings.c.meter_id == meter_id)
     ts = connection.execute(query.order_by(readings.c.ts).limit(1)).scalar()
-    return None if ts is None else cell_of(seconds(ts))
+    return None if ts is None else cell_of(seconds_of(ts))
 
 
 def last_reading(connection: Connection, meter_id: int) -> float | None:
     """The meter's last row of `readings`."""
     query = select(readings.c.ts).where(readings.c.meter_id == meter_id)
     ts = connection.execute(query.order_by(readings.c.ts.desc()).limit(1)).scalar()
-    return None if ts is None else seconds(ts)
+    return None if ts is None else seconds_of(ts)
 
 
 def _last_day(connection: Connection, meter_id: int, ts: str) -> str | None:
@@ -145,23 +142,3 @@ def states_text(states: Mapping[int, State]) -> str:
 def state_text(state: State) -> str:
     """One state as a JSON array."""
     return _encode(state.to_plain()).decode()
-
-
-def seconds(ts: str) -> float:
-    """A stored instant in seconds since 1970."""
-    return from_text(ts).timestamp()
-
-
-def instant(at: float) -> str:
-    """Seconds since 1970 as a stored instant."""
-    return to_text(from_microseconds(microseconds(at)))
-
-
-def cell_of(at: float) -> float:
-    """The quarter hour that an instant lies in."""
-    return at // CELL_S * CELL_S
-
-
-def day_of(at: float) -> float:
-    """The UTC day that an instant lies in."""
-    return at // DAY_S * DAY_S

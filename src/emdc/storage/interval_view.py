@@ -8,16 +8,12 @@ other order would take every day apart. A quarter hour that is in both tables is
 from collections.abc import Callable
 from typing import Final
 
-from emdc.energy.answers import CELL_S, Quality
+from emdc.energy.answers import CELL_S, DAY_CELLS, Quality
+from emdc.storage.schema import ARRAYS
 
 VIEW: Final = "intervals"
 
-_CELLS: Final = 86_400 // CELL_S
 _MINUTES: Final = CELL_S // 60
-_ARRAYS: Final = (
-    *("counts", "minima", "maxima", "means", "firsts", "lasts"),
-    *("energies", "dues", "qualities"),
-)
 _NUMBERS: Final = {
     "minima": "minimum",
     "maxima": "maximum",
@@ -90,10 +86,10 @@ SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, {ts} AS ts,
 
 
 def _postgresql() -> str:
-    names = ", ".join(_ARRAYS)
+    names = ", ".join(ARRAYS)
     numbers = "".join(f"  c.{column}::float8 AS {name},\n" for column, name in _NUMBERS.items())
-    taken_apart = ",\n    ".join(f"json_array_elements_text(d.{name}::json)" for name in _ARRAYS)
-    of_row = ", ".join(f"r.{name}::json ->> t.slot" for name in _ARRAYS)
+    taken_apart = ",\n    ".join(f"json_array_elements_text(d.{name}::json)" for name in ARRAYS)
+    of_row = ", ".join(f"r.{name}::json ->> t.slot" for name in ARRAYS)
     of_day = f"d.day + (k.n - 1) * interval '{_MINUTES} minutes'"
     # A UNION beside the topics instead of below them would be read whole by a join.
     return f"""\
@@ -105,7 +101,7 @@ SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, c.ts AS ts,
   {_quality("c.qualities", "'")},
   (SELECT m.metadata::json ->> 'units' FROM meta AS m WHERE m.topic_id = t.topic_id) AS unit
 FROM topics AS t CROSS JOIN LATERAL (
-  SELECT {of_day} AS ts, {", ".join(f"k.{name}" for name in _ARRAYS)}
+  SELECT {of_day} AS ts, {", ".join(f"k.{name}" for name in ARRAYS)}
   FROM interval_days AS d CROSS JOIN LATERAL ROWS FROM (
     {taken_apart}
   ) WITH ORDINALITY AS k ({names}, n)
@@ -158,7 +154,7 @@ SELECT t.topic_id AS topic_id, t.topic_name AS topic_name, COALESCE({of_day}, r.
 FROM topics AS t JOIN ({_numbers(0, 2, 1)}) AS p
   LEFT JOIN meta AS m ON m.topic_id = t.topic_id
   LEFT JOIN (interval_days AS d
-    STRAIGHT_JOIN ({_numbers(0, _CELLS, 8)}) AS a
+    STRAIGHT_JOIN ({_numbers(0, DAY_CELLS, 8)}) AS a
     STRAIGHT_JOIN ({_numbers(0, 8, 1)}) AS b) ON p.n = 0 AND d.topic_id = t.topic_id
   LEFT JOIN interval_rows AS r ON p.n = 1 AND r.meter_id = t.meter_id
 WHERE {_there(array)}

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from emdc.energy.answers import CELL_S
+from emdc.energy.answers import CELL_S, DAY_S, cell_of, day_of
 from emdc.energy.cells import Due, Folded, Restart, Row, fold
 from emdc.energy.counter import Epoch, Point
 from emdc.storage.interval_facts import Subject
-from emdc.storage.interval_states import DAY_S, Beginning, States, cell_of, day_of
+from emdc.storage.interval_states import Beginning, States
 from emdc.storage.interval_write import Span, Stored, stored
 
 _BEHIND: Final = 400

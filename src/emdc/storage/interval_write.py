@@ -13,22 +13,21 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from emdc.energy.answers import CELL_S
+from emdc.energy.answers import CELL_S, DAY_CELLS
 from emdc.energy.cells import Cell
 from emdc.energy.counter import Epoch
 from emdc.storage.database import insert_all
+from emdc.storage.instants import seconds_of, text_of
 from emdc.storage.interval_facts import FOUND, Subject
 from emdc.storage.interval_states import (
-    DAY_S,
     Progress,
     States,
-    instant,
-    seconds,
     state_text,
     states_of,
     states_text,
 )
 from emdc.storage.schema import (
+    ARRAYS,
     counter_epochs,
     interval_days,
     interval_details,
@@ -37,16 +36,10 @@ from emdc.storage.schema import (
     readings,
 )
 
-COLUMNS: Final = (
-    *("counts", "minima", "maxima", "means", "firsts", "lasts"),
-    *("energies", "dues", "qualities"),
-)
-"""The arrays, in the order of `Stored.arrays`."""
-_COUNTS, _ENERGIES, _DUES = (COLUMNS.index(name) for name in ("counts", "energies", "dues"))
-CELLS: Final = DAY_S // CELL_S
+_COUNTS, _ENERGIES, _DUES = (ARRAYS.index(name) for name in ("counts", "energies", "dues"))
 
 _NOTHING: Final = (None, None)
-_EMPTY: Final = (None,) * CELLS
+_EMPTY: Final = (None,) * DAY_CELLS
 
 _encode: Final = msgspec.json.Encoder().encode
 _array: Final = msgspec.json.Decoder(list[Any]).decode
@@ -63,7 +56,7 @@ class Stored(NamedTuple):
 
     start: float
     arrays: tuple[Array, ...]
-    """By COLUMNS: what each slot has, as far as any has something."""
+    """By ARRAYS: what each slot has, as far as any has something."""
     states: States
 
 
@@ -72,7 +65,7 @@ def stored(cell: Cell) -> Stored:
     facts = zip(cell.counts, cell.dues, cell.energies, strict=True)
     there = [n is not None and bool(n or (due, wh) != _NOTHING) for n, due, wh in facts]
     width = next((slot for slot in range(len(there), 0, -1) if there[slot - 1]), 0)
-    arrays = tuple(getattr(cell, name)[:width] for name in COLUMNS)
+    arrays = tuple(getattr(cell, name)[:width] for name in ARRAYS)
     if not all(there[:width]):
         arrays = tuple(
             [v if is_there else None for v, is_there in zip(array, there, strict=False)]
@@ -88,8 +81,8 @@ def stored_between(connection: Connection, meter_id: int, start: float, end: flo
     rows = connection.execute(query).all()
     return [
         Stored(
-            seconds(row.ts),
-            tuple(_array(getattr(row, name)) for name in COLUMNS),
+            seconds_of(row.ts),
+            tuple(_array(getattr(row, name)) for name in ARRAYS),
             {} if number else states_of(row.states),
         )
         for number, row in enumerate(rows)
@@ -102,7 +95,7 @@ def put_rows(connection: Connection, meter_id: int, span: Span, quarters: Sequen
     rows = [
         {
             "meter_id": meter_id,
-            "ts": instant(quarter.start),
+            "ts": text_of(quarter.start),
             "states": states_text(quarter.states),
             **_texts(quarter.arrays),
         }
@@ -119,11 +112,11 @@ def day_rows(topics: Mapping[int, int], day: float, quarters: Sequence[Stored]) 
     `topics`: topic_id by slot.
     """
     by_start = {quarter.start: quarter.arrays for quarter in quarters}
-    nothing = tuple(() for _ in COLUMNS)
-    cells = [by_start.get(day + number * CELL_S, nothing) for number in range(CELLS)]
+    nothing = tuple(() for _ in ARRAYS)
+    cells = [by_start.get(day + number * CELL_S, nothing) for number in range(DAY_CELLS)]
     columns = [list(zip_longest(*arrays)) for arrays in zip(*cells, strict=True)]
     states = quarters[0].states if quarters and quarters[0].start == day else {}
-    ts, width = instant(day), len(columns[_COUNTS])
+    ts, width = text_of(day), len(columns[_COUNTS])
     for slot, topic_id in topics.items():
         arrays = [column[slot] if slot < width else _EMPTY for column in columns]
         state = states.get(slot)
@@ -138,7 +131,7 @@ def put_day_rows(connection: Connection, day: float, rows: Sequence[DayRow]) -> 
     """Rows of some topics for a closed day."""
     table = interval_days
     ids = [topic_id for topic_id, _ in rows]
-    connection.execute(delete(table).where(table.c.topic_id.in_(ids), table.c.day == instant(day)))
+    connection.execute(delete(table).where(table.c.topic_id.in_(ids), table.c.day == text_of(day)))
     insert_all(connection, table, [row for _, row in rows if row is not None])
 
 
@@ -154,7 +147,7 @@ def put_details(
     table = interval_details
     connection.execute(delete(table).where(*_within(table.c, meter_id, *span)))
     for start, vals in details.items():
-        row = {"meter_id": meter_id, "ts": instant(start), "vals": vals}
+        row = {"meter_id": meter_id, "ts": text_of(start), "vals": vals}
         connection.execute(insert(table), row)
 
 
@@ -164,13 +157,13 @@ def put_epochs(
     """Where counters were found to begin anew; what users say stays, and is not said twice."""
     table = counter_epochs.c
     mine = table.topic_id.in_(list(subject.topics.values()))
-    start, end = map(instant, span)
+    start, end = map(text_of, span)
     found = (table.source == FOUND, table.from_ts >= start, table.from_ts < end)
     connection.execute(delete(counter_epochs).where(mine, *found))
     rows = {
         (slot, epoch.at): {
             "topic_id": subject.topics[slot],
-            "from_ts": instant(epoch.at),
+            "from_ts": text_of(epoch.at),
             "kind": epoch.kind,
             "before_value": float(epoch.before),
             "after_value": float(epoch.after),
@@ -185,11 +178,11 @@ def put_epochs(
 
 def put_states(connection: Connection, subject: Subject, at: float, states: States) -> None:
     """What a later fold goes on from at `at`, where quarter hours are there from then on."""
-    mine = (interval_rows.c.meter_id == subject.meter_id, interval_rows.c.ts == instant(at))
+    mine = (interval_rows.c.meter_id == subject.meter_id, interval_rows.c.ts == text_of(at))
     connection.execute(update(interval_rows).where(*mine).values(states=states_text(states)))
     table = interval_days.c
     for slot, state in states.items():
-        key = (table.topic_id == subject.topics[slot], table.day == instant(at))
+        key = (table.topic_id == subject.topics[slot], table.day == text_of(at))
         connection.execute(update(interval_days).where(*key).values(state=state_text(state)))
 
 
@@ -221,12 +214,12 @@ def _is_said(subject: Subject, slot: int, epoch: Epoch) -> bool:
 
 
 def _texts(arrays: Sequence[Array]) -> dict[str, str]:
-    return {name: _encode(array).decode() for name, array in zip(COLUMNS, arrays, strict=True)}
+    return {name: _encode(array).decode() for name, array in zip(ARRAYS, arrays, strict=True)}
 
 
 def _within(columns: Any, meter_id: int, start: float, end: float) -> tuple[Any, ...]:
     return (
         columns.meter_id == meter_id,
-        columns.ts >= instant(start),
-        columns.ts < instant(end),
+        columns.ts >= text_of(start),
+        columns.ts < text_of(end),
     )

@@ -92,6 +92,11 @@ def _cell_of(ts: str) -> str:
 
 def _kept_from(connection: Connection, meter_id: int) -> str:
     """The first quarter hour of which no reading was deleted; empty when none ever was."""
-    deleted = (gaps.c.meter_id == meter_id, gaps.c.reason == DELETED)
-    end = connection.execute(select(func.max(gaps.c.to_ts)).where(*deleted)).scalar()
+    end = deleted_until(connection, meter_id)
     return to_text(first_tick(from_text(end), CELL_S)) if end else ""
+
+
+def deleted_until(connection: Connection, meter_id: int) -> str | None:
+    """Before which instant readings of a meter were deleted for their age; None: none were."""
+    deleted = (gaps.c.meter_id == meter_id, gaps.c.reason == DELETED)
+    return connection.execute(select(func.max(gaps.c.to_ts)).where(*deleted)).scalar()

@@ -14,14 +14,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from emdc import numerals
 from emdc.digits import Digits, rounder
 from emdc.errors import StorageError
+from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import Gap, GapReason, MeterReading
 from emdc.storage.instants import step_of, to_text
-
-MAX_EXACT_INT: Final = numerals.MAX_EXACT_INT
-"""Larger integers are kept as text."""
 
 _encode: Final = msgspec.json.Encoder().encode
 # All meters of one tick spell it alike.

@@ -16,12 +16,13 @@ import msgspec
 from sqlalchemy import Connection, delete, or_, select
 
 from emdc.errors import ConfigError, StorageError
+from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import Value
 from emdc.storage.columns import Values
 from emdc.storage.database import dialect_of
 from emdc.storage.instants import MICROSECOND, from_text, step_of, to_microseconds, to_text
 from emdc.storage.lateness import reopen
-from emdc.storage.layout import MAX_EXACT_INT, ReadingRow
+from emdc.storage.layout import ReadingRow
 from emdc.storage.schema import readings, schedules
 
 _DELETED_AT_ONCE: Final = 500

@@ -14,9 +14,8 @@ from typing import Final
 from sqlalchemy import Engine, text
 
 from emdc.reading import Value
-from emdc.storage.asking import text_of
 from emdc.storage.database import connected
-from emdc.storage.instants import from_text
+from emdc.storage.instants import seconds_of, text_of
 from emdc.storage.old_samples import LeftOut, OldSamples, old_samples
 from emdc.storage.samples import StoredTopic
 from emdc.storage.tokens import Points, as_number, points
@@ -59,7 +58,7 @@ class OldPoints:
             return
         span = (text_of(start), text_of(end))
         for ts, values in self._old.ticks([topic.topic_id], span, LeftOut()):
-            yield from_text(ts).timestamp(), values[topic.topic_id]
+            yield seconds_of(ts), values[topic.topic_id]
 
     def newest(self, topic: StoredTopic) -> tuple[float, Value] | None:
         """The last one."""

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import Value
 from emdc.storage.asking import Asker
-from emdc.storage.layout import MAX_EXACT_INT
 from emdc.storage.tokens import NULL, Points, as_number, numbers, points, values
 
 Span: TypeAlias = tuple[str, str]

@@ -134,20 +134,23 @@ since 1970 UTC owes a value or a gap for each of `slots` (JSON array; `[]` ends 
 # nothing; `ts` is the start of a quarter hour UTC. They are made of `readings` and can be made
 # again, but for what users say in `counter_epochs`.
 
+ARRAYS: Final = (
+    *("counts", "minima", "maxima", "means", "firsts", "lasts"),
+    *("energies", "dues", "qualities"),
+)
+"""What is said of quarter hours, as `energy.cells.Cell` names it."""
+
+
+def _arrays() -> list[Column[str]]:
+    return [Column(name, LONG_TEXT, nullable=False) for name in ARRAYS]
+
+
 interval_rows = Table(
     "interval_rows",
     metadata,
     Column("meter_id", ForeignKey("meters.meter_id"), primary_key=True),
     Column("ts", Instant, primary_key=True),
-    Column("counts", LONG_TEXT, nullable=False),
-    Column("minima", LONG_TEXT, nullable=False),
-    Column("maxima", LONG_TEXT, nullable=False),
-    Column("means", LONG_TEXT, nullable=False),
-    Column("firsts", LONG_TEXT, nullable=False),
-    Column("lasts", LONG_TEXT, nullable=False),
-    Column("energies", LONG_TEXT, nullable=False),
-    Column("dues", LONG_TEXT, nullable=False),
-    Column("qualities", LONG_TEXT, nullable=False),
+    *_arrays(),
     Column("states", LONG_TEXT, nullable=False),
     **MYSQL_TABLE,
 )
@@ -159,15 +162,7 @@ interval_days = Table(
     metadata,
     Column("topic_id", ForeignKey("topics.topic_id"), primary_key=True),
     Column("day", Instant, primary_key=True),
-    Column("counts", LONG_TEXT, nullable=False),
-    Column("minima", LONG_TEXT, nullable=False),
-    Column("maxima", LONG_TEXT, nullable=False),
-    Column("means", LONG_TEXT, nullable=False),
-    Column("firsts", LONG_TEXT, nullable=False),
-    Column("lasts", LONG_TEXT, nullable=False),
-    Column("energies", LONG_TEXT, nullable=False),
-    Column("dues", LONG_TEXT, nullable=False),
-    Column("qualities", LONG_TEXT, nullable=False),
+    *_arrays(),
     Column("state", LONG_TEXT),
     **MYSQL_TABLE,
 )

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from emdc.energy.answers import CELL_S, Bucket, Series, Source, TopicFacts
+from emdc.energy.answers import CELL_S, Bucket, Series, Source, TopicFacts, day_of
 from emdc.energy.periods import nice_step
-from emdc.storage.asking import Asker, text_of
-from emdc.storage.cells_read import DAY_S, SUMMARY, cells_of, has_days, summaries
+from emdc.storage.asking import Asker
+from emdc.storage.cells_read import SUMMARY, cells_of, has_days, summaries
 from emdc.storage.details_read import HALF_S, details_of
+from emdc.storage.instants import text_of
 from emdc.storage.raw_values import Slot, Span, first_of, instant_of, numbers_of
 from emdc.storage.samples import StoredTopic
 from emdc.storage.series import Summaries, buckets, chained, joined, of_points
@@ -149,7 +150,7 @@ class SeriesReader:
     def _are_deleted(self, found: Points, start: float, end: float) -> bool:
         """Whether a span has no readings any more where it has quarter hours."""
         # Whole days are deleted: that of the first reading is as it was.
-        first = end if self._first is None else min(self._first // DAY_S * DAY_S, end)
+        first = end if self._first is None else min(day_of(self._first), end)
         if start >= first or (found.times and found.times[0] < first):
             return False
         return has_days(self._asker, self._asked.topic, start, first)

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple, cast
 
 import msgspec
 
+from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import Value
-from emdc.storage.layout import MAX_EXACT_INT
 
 NULL: Final = "null"
 

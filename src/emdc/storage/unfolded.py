@@ -11,12 +11,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from emdc.energy.answers import CELL_S
+from emdc.energy.answers import CELL_S, cell_of
 from emdc.energy.cells import Cell, MeterFacts, Row, SlotFacts, fold
 from emdc.energy.counter import State
-from emdc.storage.asking import Asker, text_of
+from emdc.numerals import MAX_EXACT_INT
+from emdc.storage.asking import Asker
 from emdc.storage.cells_read import SUMMARY, Cells
-from emdc.storage.layout import MAX_EXACT_INT
+from emdc.storage.instants import text_of
 from emdc.storage.raw_values import Slot, first_of, instant_of, numbers_of, values_of
 from emdc.storage.samples import StoredTopic
 from emdc.storage.tokens import exact
@@ -68,7 +69,7 @@ def begin_of(asker: Asker, topic: StoredTopic) -> Begin | None:
     rows = asker.ask(_PROGRESS, topic.meter_id)
     if not rows:
         first = first_of(asker, topic.meter_id)
-        return None if first is None else Begin(first // CELL_S * CELL_S)
+        return None if first is None else Begin(cell_of(first))
     next_at, through_at = asker.speech.times(rows[0][:2])
     if next_at == through_at:
         return Begin(next_at, rows[0][2])
@@ -104,7 +105,7 @@ def summed_up(asker: Asker, place: Slot, start: float, end: float) -> Unfolded:
     rows, cut = _read(asker, place, start, end)
     if not rows:
         return Unfolded(Cells((), dict.fromkeys(SUMMARY, ())), start, cut)
-    stop = rows[-1][0] // CELL_S * CELL_S + CELL_S
+    stop = cell_of(rows[-1][0]) + CELL_S
     cells = fold(_GAUGE, rows, states={}, start=start, end=stop).cells
     return Unfolded(_columns(cells, SUMMARY), rows[-1][0], cut)
 
@@ -128,7 +129,7 @@ def unfolded(
         log.info("quarter hours are far behind: the last ones are left out", extra=facts_of)
     if not rows:
         return Unfolded(Cells((), dict.fromkeys(_COLUMNS, ())), begin.at, cut)
-    end = rows[-1][0] // CELL_S * CELL_S + CELL_S
+    end = cell_of(rows[-1][0]) + CELL_S
     mine, meter = facts
     schedule = tuple(
         due._replace(slots=frozenset({_SLOT}) if topic.slot in due.slots else frozenset())

@@ -4,7 +4,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from emdc.cli.spans import a_day_before, a_week_before, column, iso, span_of, step_of
+from emdc.cli.spans import column, iso, span_of, step_of
+from emdc.energy.spans import a_day_before, a_week_before
 from emdc.errors import ConfigError
 
 PACIFIC = ZoneInfo("America/Los_Angeles")

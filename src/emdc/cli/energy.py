@@ -9,10 +9,11 @@ from emdc.cli.flags import DATABASE, LOG, checked, takes
 from emdc.cli.labels import labels, marks
 from emdc.cli.past import CSV, JSON, PLOT, Past
 from emdc.cli.refined import repeatable, takes_minus
-from emdc.cli.spans import END, iso, midnight_a_week_before, span_of, start_flag
+from emdc.cli.spans import END, iso, span_of, start_flag
 from emdc.cli.terminal import note, print_table, say
 from emdc.config.table import CONFIG, Setting
 from emdc.energy.answers import Consumption, EnergyAnswer, Per, Quality, TopicFacts
+from emdc.energy.spans import midnight_a_week_before
 from emdc.errors import ConfigError
 from emdc.reading import Value
 from emdc.storage.behind import behind

@@ -10,11 +10,12 @@ from emdc.cli.flags import DATABASE, LOG, checked, takes
 from emdc.cli.past import CSV, JSON, Past
 from emdc.cli.reasons import in_words
 from emdc.cli.refined import takes_minus
-from emdc.cli.spans import END, a_week_before, column, iso, span_of, start_flag
+from emdc.cli.spans import END, column, iso, span_of, start_flag
 from emdc.cli.stored import meters_named
 from emdc.cli.terminal import note, print_table, say
 from emdc.config.table import CONFIG, Setting
 from emdc.energy.answers import GapRange
+from emdc.energy.spans import a_week_before
 from emdc.errors import ConfigError
 from emdc.reading import Value
 from emdc.storage.chronicle_topics import UTC

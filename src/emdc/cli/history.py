@@ -14,10 +14,11 @@ from emdc.cli.figures import DIGITS, grouped
 from emdc.cli.flags import DATABASE, LOG, checked, takes
 from emdc.cli.past import CSV, JSON, PLOT, Form, Past
 from emdc.cli.refined import takes_minus
-from emdc.cli.spans import END, Span, a_day_before, column, iso, span_of, start_flag, step_of
+from emdc.cli.spans import END, column, iso, span_of, start_flag, step_of
 from emdc.cli.terminal import print_table, say
 from emdc.config.table import CONFIG, Setting
 from emdc.energy.answers import Bucket, Series, TopicFacts
+from emdc.energy.spans import Span, a_day_before
 from emdc.errors import ConfigError
 from emdc.reading import Value
 

@@ -3,15 +3,15 @@
 Whatever cannot be meant is a ConfigError that names its flag and says what was expected.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from emdc.config.table import Setting
 from emdc.config.values import shown
 from emdc.energy.periods import instant
+from emdc.energy.spans import Span, step_seconds
 from emdc.errors import ConfigError
 
 TIMES: Final = (
@@ -21,39 +21,13 @@ END: Final = Setting(
     "", "end", "text", None, "End, which is not part of it, as --start; default now"
 )
 
-_STEP: Final = re.compile(r"([0-9]{1,9}) ?(s|m|min|h|d|)")
-_SECONDS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
-_LONGEST_STEP_S: Final = 366 * 86_400
-
 Earlier = Callable[[float, ZoneInfo], float]
 """Where a span begins that ends at an instant, when nobody says."""
-
-
-class Span(NamedTuple):
-    """start ≤ t < end, seconds since 1970."""
-
-    start: float
-    end: float
 
 
 def start_flag(default: str) -> Setting:
     """The flag --start of a command; `default` says what holds without it."""
     return Setting("", "start", "text", None, f"First instant: {TIMES}; {default}")
-
-
-def a_day_before(end: float, zone: ZoneInfo) -> float:
-    """The same time of the day before."""
-    return instant("-1d", zone, end)
-
-
-def a_week_before(end: float, zone: ZoneInfo) -> float:
-    """The same time seven days before."""
-    return instant("-7d", zone, end)
-
-
-def midnight_a_week_before(end: float, zone: ZoneInfo) -> float:
-    """Where the local day begins that is seven days before the one of `end`."""
-    return instant("today", zone, instant("-7d", zone, end))
 
 
 def moment(flag: str, text: str, zone: ZoneInfo, now: float) -> float:
@@ -82,14 +56,10 @@ def step_of(text: str | None) -> float | None:
     """Seconds of --step; None when it is not given. Raises ConfigError."""
     if text is None:
         return None
-    found = _STEP.fullmatch(text.lower())
-    seconds = int(found[1]) * _SECONDS[found[2]] if found else -1
-    if not 0 <= seconds <= _LONGEST_STEP_S:
-        raise ConfigError(
-            f"--step: {shown(text)}, expected whole seconds up to 366 days, such as 60, 30s, 15min,"
-            " 1h or 1d, or 0 for the readings themselves"
-        )
-    return float(seconds)
+    try:
+        return step_seconds(text)
+    except ValueError as error:
+        raise ConfigError(f"--step: {shown(text)}, {error}") from error
 
 
 def iso(at: float, zone: ZoneInfo) -> str:

@@ -11,12 +11,13 @@ from litestar import Response
 
 from emdc.energy.answers import Consumption, EnergyAnswer, Per
 from emdc.energy.periods import instant
+from emdc.energy.spans import midnight_a_week_before
 from emdc.reading import Topic
 from emdc.web.csvanswer import Rows, csv_answer, is_csv
 from emdc.web.exchange import Ask, Parameter, bytes_response
 from emdc.web.past import History
 from emdc.web.service import Service
-from emdc.web.spans import TIMES, iso, midnight_a_week_before, span_of, utc
+from emdc.web.spans import TIMES, iso, span_of, utc
 
 MOST_COUNTERS: Final = 50
 COLUMNS: Final = Consumption._fields

@@ -18,12 +18,13 @@ from litestar import Response
 
 from emdc.csvcells import text_cell, value_cell
 from emdc.energy.answers import CELL_S, Bucket, Series, Source, TopicFacts
+from emdc.energy.spans import Span
 from emdc.reading import Value
 from emdc.web.csvanswer import Rows, csv_answer, is_csv
 from emdc.web.exchange import Ask, Parameter, bytes_response, refuse
 from emdc.web.past import History
 from emdc.web.service import Service
-from emdc.web.spans import Span, instants, iso, isos, span_of, step_of, utc
+from emdc.web.spans import instants, iso, isos, span_of, step_of, utc
 
 PATH: Final = "/history"
 MOST_ROWS: Final = 10_000

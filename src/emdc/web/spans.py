@@ -3,17 +3,17 @@
 Whatever cannot be meant is 400 with what was expected. Pure: now is an argument.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import repeat
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from emdc.energy.periods import instant
+from emdc.energy.spans import Span, a_day_before, step_seconds
 from emdc.web.exchange import Parameter, quoted, refuse
 
 TIMES: Final = (
@@ -22,27 +22,6 @@ TIMES: Final = (
 )
 START: Final = Parameter("start", f"first instant: {TIMES}. Default: a day before the end")
 END: Final = Parameter("end", "end, which is not part of it, as start. Default: now")
-
-_STEP: Final = re.compile(r"([0-9]{1,9}) ?(s|m|min|h|d|)")
-_SECONDS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
-_LONGEST_STEP_S: Final = 366 * 86_400
-
-
-class Span(NamedTuple):
-    """start ≤ t < end, seconds since 1970."""
-
-    start: float
-    end: float
-
-
-def a_day_before(end: float, zone: ZoneInfo) -> float:
-    """The same time of the day before."""
-    return instant("-1d", zone, end)
-
-
-def midnight_a_week_before(end: float, zone: ZoneInfo) -> float:
-    """Where the local day begins that is seven days before the one of `end`."""
-    return instant("today", zone, instant("-7d", zone, end))
 
 
 def span_of(
@@ -71,15 +50,10 @@ def step_of(text: str | None) -> float | None:
     """Seconds of a step; None when it is not given. Raises 400."""
     if not text:
         return None
-    found = _STEP.fullmatch(text.strip().lower())
-    seconds = int(found[1]) * _SECONDS[found[2]] if found else -1
-    if not 0 <= seconds <= _LONGEST_STEP_S:
-        raise refuse(
-            400,
-            f"step={quoted(text)}: expected whole seconds up to 366 days, such as 60, 30s, 15min, "
-            "1h or 1d, or 0 for the readings themselves",
-        )
-    return float(seconds)
+    try:
+        return step_seconds(text.strip())
+    except ValueError as error:
+        raise refuse(400, f"step={quoted(text)}: {error}") from error
 
 
 def utc(at: float) -> datetime:

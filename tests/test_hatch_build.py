@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import hatch_build
+from tests.conftest import lacking
 from tests.web.browser import STATIC
 
 NAMES = {Path(name).name for name in hatch_build.FILES}
@@ -111,7 +112,7 @@ def test_no_file_of_the_project_names_a_registry() -> None:
         check=False,
     ).stdout.split()
     if not listed:
-        pytest.skip("not a checkout")
+        lacking("not a checkout")
     named = "registry." + "npmjs"
     assert [name for name in listed if named in _text(root / name)] == []
 

@@ -221,6 +221,20 @@ def test_a_restart_says_how_the_silence_ends_to_pieces_that_do_not_reach_it() ->
     assert ledger.energies(1) == [15.0] * 200
 
 
+@pytest.mark.parametrize("piece", [1, 4, 96])
+def test_false_zeros_make_all_cells_suspect_until_the_register_is_back(piece: int) -> None:
+    ledger = Ledger(MeterFacts((COUNTER,)))
+    ledger.read((60.0 * n, [0 if 20 <= n < 3000 else 50000 + n]) for n in range(3100))
+    for end in (18_000.0, 184_500.0):
+        ledger.advance(end, piece=piece)
+    assert ledger.restarts == 1
+    assert ledger.energies() == [15.0] * 205
+    qualities = [ledger.cells[900.0 * n].qualities for n in range(205)]
+    false = range(1, 200)  # from the minute 19 to the minute 3000
+    assert qualities == [[Quality.SUSPECT if n in false else Quality.MEASURED] for n in range(205)]
+    assert [epoch.kind for epoch in ledger.epochs.values()] == ["return"]
+
+
 def test_in_the_middle_of_a_silence_it_is_known_how_it_ends() -> None:
     rows = rows_of([100, 101, 102]) + rows_of([163, 164, 165, 166], start=3780.0)
     whole = folded(rows, 5)
@@ -270,6 +284,7 @@ VALUES = st.one_of(
     st.sampled_from([("silent", 1), ("silent", 25), ("silent", 90)]),
     st.sampled_from([("set", 0.0), ("set", 53700.0), ("set", 1e9), ("glitch", 0.0)]),
     st.just(("glitch", 1e9)),
+    st.sampled_from([("false", 3), ("false", 20), ("false", 45)]),
 )
 
 
@@ -284,6 +299,10 @@ def metered(draw: st.DrawFn) -> list[Row]:
         at += step
         if what == "silent":
             at += step * by
+            continue
+        if what == "false":  # so often it shows 0 and counts on
+            rows += [(at + step * n, [0.0, None]) for n in range(round(by))]
+            at += step * (round(by) - 1)
             continue
         value = by if what == "set" else round(value + by, 2) if what == "rise" else value
         shown = by if what == "glitch" else value

@@ -71,17 +71,19 @@ class Account:
         known = start_known and self.curve.is_known(cell + CELL_S, spans[1])
         return energy, Quality.MEASURED if known else Quality.RECOVERED
 
-    def changed_from(self, start: float) -> list[Point]:
-        """Readings before `start` from the one on after which was counted otherwise than now.
+    def changed_from(self, start: float) -> tuple[float, list[Point]] | None:
+        """Since when it was counted otherwise than now, when that is before `start`.
 
-        Empty: all is as it was.
+        And the readings from then to `start` that are at hand.
         """
         tail, old, new = self._begun.tail, self._begun.edge, self.curve.edge(start)
         if not tail or new == old:
-            return []
-        begins = [edge.start or -inf for edge in (old, new) if edge is not None]
+            return None
+        edges = [edge for edge in (old, new) if edge is not None]
+        begins = [tail[0].at if edge.start is None else edge.start for edge in edges]
         first = min(tail[-1].at, *begins)
-        return [point for point in tail if point.at >= first] + list(self._begun.pending)
+        points = [point for point in tail if point.at >= first] + list(self._begun.pending)
+        return first, points
 
     def settles_at(self, start: float) -> float:
         """When the reading was made by which the first step over `start` is final."""
@@ -94,6 +96,10 @@ class Account:
         return self._final.tail[0].at if self._final.tail else None
 
     def _join(self, trace: Trace, before: State) -> None:
-        """Go on with a trace from a state whose points are on the curve."""
-        self.curve.cut(len(self.curve.ats) - len(before.tail) + trace.kept)
-        self.curve.join(trace, trace.kept)
+        """Go on with a trace from a state whose points are on the curve, or from before them."""
+        ats, first, kept = self.curve.ats, trace.ats[0], trace.kept
+        index = bisect_left(ats, min(first, before.tail[0].at) if before.tail else first)
+        if not kept and index < len(ats) and ats[index] == first:
+            kept = 1  # where the register came back to is on the curve
+        self.curve.cut(index + kept)
+        self.curve.join(trace, kept)

@@ -251,17 +251,16 @@ def _restart(
     start: float,
     ahead: Mapping[int, Sequence[Point]],
 ) -> Restart | None:
-    points: dict[int, Sequence[Point]] = {}
+    begins, points = [], dict(ahead)
     for slot, account in accounts.items():
-        earlier = account.changed_from(start)
-        if earlier:
+        changed = account.changed_from(start)
+        if changed is not None:
+            first, earlier = changed
+            begins.append(first)
             later = ahead.get(slot, ())
             until = inf if later else account.settles_at(start)
             points[slot] = _merged(earlier, _first_points(rows, slot, until), later)
-    if not points:
-        return None
-    first = min(found[0].at for found in points.values())
-    return Restart(cell_of(first), {**ahead, **points})
+    return Restart(cell_of(min(begins)), points) if begins else None
 
 
 def _merged(*parts: Sequence[Point]) -> list[Point]:

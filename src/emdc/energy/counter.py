@@ -54,8 +54,8 @@ class Lost(NamedTuple):
 
     at: float
     value: float
-    base: float
-    """The register value, on today's count, at which nothing was counted since."""
+    shown: float
+    """What it showed right after, on today's count: nothing was counted since when it shows it."""
 
 
 class Edge(NamedTuple):
@@ -74,7 +74,8 @@ class State(NamedTuple):
     """Where following stands: enough to go on."""
 
     tail: tuple[Point, ...] = ()
-    """The last accepted points, at most `confirm`. Up to the first one nothing can change."""
+    """The last accepted points, at most `confirm`. Up to the first one nothing can change, unless
+    the register comes back to a lost place."""
     pending: tuple[Point, ...] = ()
     """Readings that do not fit and agree with each other, at most `confirm`."""
     since: float | None = None
@@ -132,7 +133,7 @@ class Epoch(NamedTuple):
     at: float
     """When the first point after it was read."""
     kind: EpochKind
-    """`return`: it came back to where it was before an earlier one, which was false."""
+    """`return`: it came back to where it was; what it showed since `before` was false."""
     before: float
     after: float
     marked: bool
@@ -144,7 +145,7 @@ class Followed(NamedTuple):
 
     state: State
     steps: list[Step]
-    """From `tail[0]` of the state before to the last accepted point; those from `tail[0]` of the
-    new state on may still change."""
+    """From `tail[0]` of the state before, or from where the register came back to, to the last
+    accepted point; those from `tail[0]` of the new state on may still change."""
     epochs: list[Epoch]
     """Those among the steps."""

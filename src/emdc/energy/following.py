@@ -6,15 +6,16 @@ then either the readings accepted last were too high (and are taken back), or th
 Points are held as columns: a quarter hour of a counter that only rises takes no loop over them.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, compress, count, islice
 from operator import ne, sub
 from typing import Final
 
-from emdc.energy.counter import Followed, Mark, Point, Rules, State, Step
+from emdc.energy.counter import Followed, Lost, Mark, Point, Rules, State, Step
 from emdc.energy.curve import Curve
-from emdc.energy.leaps import JITTER, Leap, judge, level_after, marked, returns
+from emdc.energy.leaps import JITTER, Leap, came_back, judge, level_after, marked, returns
+from emdc.energy.precision import rise
 
 
 def follow(
@@ -161,7 +162,7 @@ class Trace(Curve):
         over = [mark for mark in over if mark.kind != "glitch"]
         if not any(mark.kind in {"swap", "ratio"} for mark in over):
             level = level_after(before, point, since=since, max_rate=self._rules.max_rate)
-            if level is not None and not returns(self._lost, before, point):
+            if level is not None and not returns(self._lost, before, point, rules=self._rules):
                 return level
         return marked(before, point, rules=self._rules, marks=over) if over else None
 
@@ -198,7 +199,14 @@ class Trace(Curve):
             del pending[1 : len(pending) - self._rules.confirm + 1]
             return
         self._pending = []
-        if len(self.ats) < self._rules.confirm:  # it began with glitches
+        back = came_back(before, first, rules=self._rules, lost=self._lost)
+        if back is not None:
+            place, lost = back
+            self._go_back(place)
+            leap = Leap(max(rise(place.value, first.value), 0.0), "return", marked=False)
+            self._accept(first, leap)
+            self._lost = lost
+        elif len(self.ats) < self._rules.confirm:  # it began with glitches
             self._drop(len(self.ats))
             self._lost = ()
             self._begin(first)
@@ -207,6 +215,14 @@ class Trace(Curve):
             self._accept(first, leap)
             self._lost = lost
         self._accept_all(pending[1:])
+
+    def _go_back(self, place: Lost) -> None:
+        """Forget all that was accepted since; the place itself may lie before the first point."""
+        here = bisect_right(self.ats, place.at)
+        self._drop(len(self.ats) - here)
+        if not here:
+            self.ats.append(place.at)
+            self.values.append(place.value)
 
     def _take_back(self) -> bool:
         """Whether it is the readings accepted last that were glitches; the fewer the likelier.

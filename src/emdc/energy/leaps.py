@@ -16,6 +16,8 @@ JITTER: Final = 2.0**-21
 three phases goes back by a unit in the last place (2^-24) now and then."""
 _STANDS_S: Final = 86400.0
 """The longest time that a register may stand still and then rise by all that was counted."""
+_AWAY_S: Final = 31 * 86400.0
+"""A register that counted since, and for so long, does not rise back to where it was."""
 _REMEMBERED: Final = 3
 
 
@@ -52,35 +54,53 @@ def level_after(
     )
 
 
-def returns(lost: Sequence[Lost], before: Point, point: Point) -> bool:
+def returns(lost: Sequence[Lost], before: Point, point: Point, *, rules: Rules) -> bool:
     """Whether a rise brings the register back to where it was before a leap, however long it took.
 
-    It does when one step is most of the way back: then the register had not been counting.
+    It does when one step is most of the way back: then the register had not been counting. One that
+    had may go by where it was, when it can rise so fast.
     """
     return any(
         before.value < place.value <= point.value
-        and point.value - before.value > (place.value - place.base) / 2
-        and point.value - place.value >= before.value - place.base
+        and (before.value <= place.shown or rules.max_rate is None)
+        and point.value - before.value > (place.value - place.shown) / 2
+        and point.value - place.value >= before.value - place.shown
         for place in lost
     )
+
+
+def came_back(
+    before: Point, point: Point, *, rules: Rules, lost: Sequence[Lost]
+) -> tuple[Lost, tuple[Lost, ...]] | None:
+    """The newest place that a register can have come back to in a leap that readings confirmed.
+
+    All that it showed since was false. And the places to which it may still come back then.
+    """
+    for index in range(len(lost) - 1, -1, -1):
+        place = lost[index]
+        gain, span = point.value - place.value, point.at - place.at
+        if (
+            -gain <= JITTER * abs(place.value)
+            and (point.value < before.value or before.value <= place.shown or span <= _AWAY_S)
+            and (
+                rules.max_rate is None
+                or _possible(place.value, point.value, max_rate=rules.max_rate, span=span)
+            )
+        ):
+            return place, _shifted(lost[:index], place.value - place.shown)
+    return None
 
 
 def judge(
     before: Point, point: Point, *, rules: Rules, lost: Sequence[Lost]
 ) -> tuple[Leap, tuple[Lost, ...]]:
-    """What a leap was that readings confirmed and no mark explains.
+    """What a leap was that readings confirmed, that no mark explains and that is no return.
 
     And the places to which the register may come back from now on.
     """
-    index = _came_back(point, rules, lost)
-    if index is not None:
-        place = lost[index]
-        gain = [rise(place.value, point.value), -rise(place.base, before.value)]
-        leap = Leap(max(total(gain), 0.0), "return", marked=False)
-        return leap, _shifted(lost[:index], before, point, leap.energy)
     leap = _fell(before, point, rules) if point.value < before.value else _JUMP
-    new = Lost(before.at, before.value, point.value - leap.energy)
-    return leap, (*_shifted(lost, before, point, leap.energy), new)[-_REMEMBERED:]
+    new = Lost(before.at, before.value, point.value)
+    return leap, (*_shifted(lost, point.value - before.value), new)[-_REMEMBERED:]
 
 
 _KINDS: Final[dict[MarkKind, EpochKind]] = {
@@ -115,23 +135,9 @@ def marked(before: Point, point: Point, *, rules: Rules, marks: Sequence[Mark]) 
     return Leap(energy, _KINDS[marks[-1].kind], marked=True)
 
 
-def _shifted(lost: Sequence[Lost], before: Point, point: Point, energy: float) -> tuple[Lost, ...]:
-    """The places on the count as it is after a leap, in which `energy` was counted."""
-    moved = point.value - before.value - energy
-    return tuple(place._replace(base=place.base + moved) for place in lost)
-
-
-def _came_back(point: Point, rules: Rules, lost: Sequence[Lost]) -> int | None:
-    """The newest place that the register can have come back to."""
-    for index in range(len(lost) - 1, -1, -1):
-        at, value, _ = lost[index]
-        gain = point.value - value
-        if -gain <= JITTER * abs(value) and (
-            rules.max_rate is None
-            or _possible(value, point.value, max_rate=rules.max_rate, span=point.at - at)
-        ):
-            return index
-    return None
+def _shifted(lost: Sequence[Lost], by: float) -> tuple[Lost, ...]:
+    """The places on another count."""
+    return tuple(place._replace(shown=place.shown + by) for place in lost)
 
 
 def _fell(before: Point, point: Point, rules: Rules) -> Leap:

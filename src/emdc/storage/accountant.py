@@ -31,10 +31,8 @@ from emdc.storage.urls import reason
 
 log = logging.getLogger(__name__)
 
-_SPREAD_S: Final = 600.0
-"""The meters share so much of the quarter hour."""
 _APART_S: Final = 1.0
-"""At most so long from one meter to the next."""
+"""At most so long from one meter's turn to the next one's."""
 _REST: Final = 4.0
 """Rest after each piece of work, as a multiple of what it took of the processor."""
 _TURN_S: Final = 1.0
@@ -67,7 +65,10 @@ class _AwayError(Exception):
 
 
 class Accountant:
-    """One thread. `profiles` are the meters of this process; `clock` gives the time in UTC."""
+    """One thread. `profiles` are the meters of this process; `clock` gives the time in UTC.
+
+    The meters' turns begin over `spread_s` seconds of the quarter hour, if they are short enough.
+    """
 
     def __init__(
         self,
@@ -76,7 +77,9 @@ class Accountant:
         profiles: Sequence[MeterProfile],
         *,
         clock: Callable[[], datetime],
+        spread_s: float = 600.0,
     ) -> None:
+        self._spread_s = spread_s
         self._engine = engine
         self._delivery = delivery
         self._profiles = profiles
@@ -131,11 +134,11 @@ class Accountant:
             return
         behind = {name: found.pop(name) for name in self._behind if name in found}
         self._behind = behind
-        apart_s = min(_SPREAD_S / max(1, len(found)), _APART_S)
+        apart_s = min(self._spread_s / max(1, len(found)), _APART_S)
         for number, (name, meter_id) in enumerate(found.items()):
             self._tell(waiting=len(found) - number + len(behind))
             self._look_at(name, meter_id)
-            self._sleep(apart_s)
+            self._sleep(max(self._begun_s + apart_s - time.monotonic(), 0.0))
         while self._behind and self._now() < until + CELL_S + GRACE_S:
             name = next(iter(self._behind))
             self._tell(waiting=len(self._behind))

@@ -109,6 +109,7 @@ def test_csv_is_one_table_for_all_topics(
         (("--per=hour",), "2026-03-02 10:13", "2026-03-02 12:00 until 12:01"),
         (("--per=15min",), "2026-03-02 10:13", "2026-03-02 12:00 until 12:01"),
         (("--per=day",), "2026-03-02 from 10:13 until 12:01", "2026-03-02 from 10:13 until 12:01"),
+        (("--per=week",), "2026-W10 from 2026-03-02 10:13 until 2026-03-02 12:01", None),
         (("--per=month",), "2026-03 from 2026-03-02 10:13 until 2026-03-02 12:01", None),
         (("--per=year", "--end=2027"), "2026 from 2026-03-02 10:13", None),
         (("--per=total",), "2026-03-02 10:13:14 to 2026-03-02 12:01:00", None),
@@ -157,12 +158,12 @@ def test_hour_that_the_clock_has_twice_has_its_offset(
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ((), f"--topic: missing, expected a topic, such as {METER}/Serial or "),
+        ((), f"--topic: missing, expected a counter, such as {WH}\n"),
         (("--topic=UW/Mercer/nexus",), "--topic: no topic is called 'UW/Mercer/nexus', did you"),
         (("--topic=Serial",), f"topic {METER}/Serial: a text, expected a counter or a power"),
         (("--topic=W", "--start=last week"), "--start: 'last week', expected such as 2026-03-01"),
         (("--topic=W", "--end", "-3x"), "--end: '-3x', expected such as"),
-        (("--topic=W", "--per=week"), "--per: 'week', expected one of 15min, hour, day"),
+        (("--topic=W", "--per=decade"), "--per: 'decade', expected one of 15min, hour, day, week"),
         (("--topic=W", "--json", "--csv"), "--json and --csv: expected one of them"),
         (("--topic=W", "--start=now"), "expected a start before the end"),
         (("--topic=W", "--start=1980", "--per=15min"), "expected at most 100000"),
@@ -174,12 +175,27 @@ def test_what_cannot_be_meant_is_refused(
     assert problem in refused(capsys, recorded, "energy", *flags)
 
 
+def test_weeks_are_those_of_the_calendar(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weeks = ("--start=2026-W09", "--per=week")
+    _, rows = table(capsys, recorded, "energy", f"--topic={WH}", *weeks)
+    assert rows[1:] == [
+        ["2026-W09", "28,750", "97.9 %", "suspect"],
+        ["2026-W10 until 2026-03-02 12:01", "7,150", "100 %"],
+        ["total", "35,900", "98.3 %", "suspect"],
+    ]
+    lines, _ = printed(capsys, recorded, "energy", f"--topic={WH}", *weeks, "--plot")
+    assert lines[-1].split() == ["W09", "W10"]
+
+
 def test_meter_without_a_counter_is_told_its_powers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = open_new(tmp_path / "emdc.db")
-    fill(engine, {"a/b/W": {0: 1.0}})
+    fill(engine, {"a/b/V": {0: 1.0}, "a/b/W": {0: 1.0}})
     engine.dispose()
+    run(tmp_path / "emdc.db", """INSERT OR REPLACE INTO meta VALUES (2, '{"units":"W"}')""")
     said = refused(capsys, tmp_path / "emdc.db", "energy", "--topic=a/b")
     assert "meter a/b has no counter, expected a power of it, such as a/b/W" in said
 

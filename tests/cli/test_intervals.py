@@ -83,6 +83,23 @@ def test_wrong_meter_and_start_are_refused(
     assert "lies in the future" in capsys.readouterr().err
 
 
+def test_wrong_meter_is_refused_in_the_words_of_other_commands(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for command in ("intervals", "gaps", "retention"):
+        flags = [f"--db_host={database}", "--meter=UW/Mercer/nexus"]
+        flags += ["--days=30", "--yes"] if command == "retention" else []
+        assert execute([command, *flags]) == 2
+        said.append(capsys.readouterr().err)
+    assert len(set(said)) == 1
+
+
+def test_its_help_says_why_there_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["intervals", "--help"]) == 0
+    assert "there is no --end" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
 def test_database_of_another_version_is_left_alone(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,19 +54,25 @@ def test_periods_tile_the_span_without_hole_or_overlap(
 def test_a_period_begins_where_the_clock_shows_that_it_does(
     start: int, length: int, zone: ZoneInfo
 ) -> None:
-    expected: dict[Per, str] = {"day": "%H:%M:%S", "month": "%d %H:%M:%S", "year": "%j %H:%M:%S"}
-    shown = {"day": "00:00:00", "month": "01 00:00:00", "year": "001 00:00:00"}
-    for per, form in expected.items():
+    expected: dict[Per, tuple[str, str]] = {
+        "day": ("%H:%M:%S", "00:00:00"),
+        "week": ("%u %H:%M:%S", "1 00:00:00"),
+        "month": ("%d %H:%M:%S", "01 00:00:00"),
+        "year": ("%j %H:%M:%S", "001 00:00:00"),
+    }
+    for per, (form, shown) in expected.items():
         for begin, _ in periods(start, start + length, per, zone)[1:]:
-            assert datetime.fromtimestamp(begin, zone).strftime(form) == shown[per]
+            assert datetime.fromtimestamp(begin, zone).strftime(form) == shown
 
 
 @given(st.integers(0, 4_000_000_000), st.integers(1, 800 * 86_400), ZONES)
 def test_no_beginning_of_a_period_is_left_out(start: int, length: int, zone: ZoneInfo) -> None:
     first = datetime.fromtimestamp(start, zone)
     last = datetime.fromtimestamp(start + length - 1e-3, zone)
-    found = {per: len(periods(start, start + length, per, zone)) for per in PERS[2:5]}
-    assert found["day"] == (last.date() - first.date()).days + 1
+    found = {per: len(periods(start, start + length, per, zone)) for per in PERS[2:6]}
+    days = (last.date() - first.date()).days
+    assert found["day"] == days + 1
+    assert found["week"] == (first.weekday() + days) // 7 + 1
     assert found["month"] == 12 * (last.year - first.year) + last.month - first.month + 1
     assert found["year"] == last.year - first.year + 1
 
@@ -102,6 +108,31 @@ def test_a_day_is_as_long_as_the_clock_makes_it(zone: ZoneInfo, day: str, long: 
     assert hours(day, following, "day", zone) == [long]
     assert sum(hours(day, following, "hour", zone)) == long
     assert hours(day, following, "15min", zone) == [0.25] * int(4 * long)
+
+
+@pytest.mark.parametrize(
+    ("zone", "monday", "long"),
+    [
+        (PARIS, "2026-03-23", 7 * 24 - 1),
+        (PARIS, "2026-10-19", 7 * 24 + 1),
+        (NEW_YORK, "2026-10-26", 7 * 24 + 1),
+        (LORD_HOWE, "2026-09-28", 7 * 24 - 0.5),
+        (UTC_ZONE, "2026-03-23", 7 * 24),
+    ],
+)
+def test_a_week_is_as_long_as_the_clock_makes_it(zone: ZoneInfo, monday: str, long: float) -> None:
+    following = str(datetime.fromisoformat(monday).date() + timedelta(days=7))
+    assert hours(monday, following, "week", zone) == [long]
+    assert sum(hours(monday, following, "hour", zone)) == long
+
+
+def test_weeks_begin_on_monday_whatever_the_year() -> None:
+    span = (at("2025-12-24", PARIS), at("2026-01-07", PARIS))
+    assert [clock(begin, PARIS) for begin, _ in periods(*span, "week", PARIS)] == [
+        *("2025-12-24 00:00", "2025-12-29 00:00", "2026-01-05 00:00")
+    ]
+    # As ISO 8601 counts them, the first week of 2026 begins in 2025.
+    assert clock(at("2026-W01", PARIS), PARIS) == "2025-12-29 00:00"
 
 
 def test_the_hour_that_paris_has_twice_is_two_hours() -> None:

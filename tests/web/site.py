@@ -11,6 +11,7 @@ from functools import cache
 import uvicorn
 from litestar import Litestar
 from litestar.testing import TestClient
+from litestar.types import ASGIApp
 from sqlalchemy import Engine
 
 from emdc.collector.cycle import Collector, CycleReport
@@ -167,7 +168,7 @@ def _read(site: Site) -> Site:
 
 
 @contextmanager
-def served(app: Litestar) -> Iterator[str]:
+def served(app: ASGIApp) -> Iterator[str]:
     """The address of a real server of `app`, which stops at the end."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

@@ -102,6 +102,29 @@ def test_a_counter_is_drawn_as_energy_of_each_period(site: Site, tmp_path: Path)
     assert (path, given["per"], given["end"]) == ("energy", ["hour"], ["2031-05-04T13:00:00Z"])
 
 
+@pytest.mark.parametrize(
+    ("span", "reach"),
+    [
+        ("day", "Sun 4 May 2031 00:00 \u2013 Mon 5 May 2031 00:00"),
+        ("week", "Mon 28 Apr 2031 00:00 \u2013 Mon 5 May 2031 00:00"),
+        ("month", "Thu 1 May 2031 00:00 \u2013 Sun 1 Jun 2031 00:00"),
+        ("hour", "Sun 4 May 2031 04:00\u201305:00"),
+    ],
+)
+def test_a_chart_reaches_over_its_whole_span_and_not_only_where_values_are(
+    span: str, reach: str, site: Site, tmp_path: Path
+) -> None:
+    """The first value is of 2 May 05:00, and now it is 4 May 05:00."""
+    for metric in ("W", "Wh_received"):
+        with served(site.app()) as address:
+            page = dialog(rendered(f"{address}/#{NEXUS}?metric={metric}&span={span}", tmp_path))
+        label = re.search(r'aria-label="(Chart of [^"]*)"', page)
+        assert label, "no chart"
+        assert plain(label[1]) == (
+            f"Chart of {NEXUS}/{metric} {reach}; arrow keys go from point to point"
+        )
+
+
 def test_a_counter_has_its_register_beside(site: Site, tmp_path: Path) -> None:
     with served(site.app()) as address:
         page = dialog(rendered(f"{address}/#{NEXUS}?metric=Wh_received&view=values", tmp_path))

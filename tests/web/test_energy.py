@@ -50,7 +50,8 @@ def test_an_outage_is_recovered_and_shows_in_the_completeness(client: Client) ->
 
 
 @pytest.mark.parametrize(
-    ("per", "count"), [("15min", 12), ("hour", 3), ("day", 1), ("month", 1), ("total", 1)]
+    ("per", "count"),
+    [("15min", 12), ("hour", 3), ("day", 1), ("week", 1), ("month", 1), ("total", 1)],
 )
 def test_cutting_the_span_changes_no_total(client: Client, per: str, count: int) -> None:
     periods = get(client, start="-3h", end="now", per=per)["periods"]
@@ -75,6 +76,15 @@ def test_a_day_on_which_the_clock_is_set_has_another_length(client: Client) -> N
     assert [period["start"] for period in periods] == [*starts, "2031-03-10T07:00:00Z"]
 
 
+def test_weeks_begin_on_monday_by_the_clock_of_the_meter(client: Client) -> None:
+    periods = get(client, start="2031-W09", end="2031-W12", per="week")["periods"]
+    # On the 9th of March the clock was set.
+    starts = ["2031-02-24T08:00:00Z", "2031-03-03T08:00:00Z", "2031-03-10T07:00:00Z"]
+    assert [period["start"] for period in periods] == starts
+    last = get(client, start="2031-04-28", end="2031-05-05", per="week")["periods"]
+    assert [period["energy"] for period in last] == [10.0 * (MINUTES - 1)]
+
+
 def test_csv_has_a_line_for_each_period(client: Client) -> None:
     answer = client.get(f"/energy?topic={ENERGY}&start=2031-05-01", headers={"Accept": "text/csv"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -91,7 +101,7 @@ def test_csv_has_a_line_for_each_period(client: Client) -> None:
         (404, f"topic={NEXUS}/Wh_recieved", f"did you mean {ENERGY}"),
         (400, f"topic={VOLTS}", "a gauge in V, expected a counter or a power"),
         (400, f"topic={VOLTS}&format=csv", "a gauge in V, expected a counter or a power"),
-        (400, f"topic={ENERGY}&per=week", "per='week': expected one of 15min, hour, day, month"),
+        (400, f"topic={ENERGY}&per=decade", "per='decade': expected one of 15min, hour, day, week"),
         (400, f"topic={ENERGY}&start=2000&per=15min", "expected at most 100000"),
         (400, f"topic={ENERGY}&start=tomorrow", "start='tomorrow', expected such as"),
         (400, "", "parameter topic is missing"),

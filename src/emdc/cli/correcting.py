@@ -101,7 +101,7 @@ def _subject(stored: Past, wanted: Wanted) -> _Subject:
 
 def _of_topic(stored: Past, name: str, meter: str | None) -> tuple[str, str]:
     """The names of a counter and of its meter, which is `meter` if that is given."""
-    topic = past.topic_of(stored.chronicle, name)
+    topic = past.topic_of(stored.chronicle, name, energy=True)
     if topic.kind != "counter":
         raise ConfigError(f"--topic: {topic.name} is a {topic.kind}, expected a counter")
     mine = topic.name.rpartition("/")[0]

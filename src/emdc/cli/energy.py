@@ -17,7 +17,7 @@ from emdc.energy.spans import midnight_a_week_before
 from emdc.errors import ConfigError
 from emdc.reading import Value
 from emdc.storage.behind import behind
-from emdc.storage.chronicle_topics import UnknownTopicError
+from emdc.web.meant import topics_of
 
 TOPIC: Final = Setting(
     "",
@@ -32,7 +32,7 @@ PER: Final = Setting(
     "per",
     "text",
     "day",
-    "How long a period is; but for 15min by the clock of the meter's zone",
+    "How long a period is; but for 15min by the clock of the meter's zone; a week begins on Monday",
     choices=get_args(Per),
 )
 OWN: Final = (START, END, PER, JSON, CSV, PLOT)
@@ -47,9 +47,9 @@ _TOTAL: Final = "total"
 def command(**given: Any) -> int:
     """Print what counters counted.
 
-    Days, months and years begin by the clock of the meter's time zone. Of a
-    power it is what its mean makes in that time, an estimate. Reads only,
-    and may run beside the collector.
+    Days, weeks (of ISO 8601, from Monday on), months and years begin by
+    the clock of the meter's time zone. Of a power it is what its mean makes
+    in that time, an estimate. Reads only, and may run beside the collector.
 
         emdc energy --topic=UW/Mercer/nexus_meter --db_host=emdc.db
         emdc energy --topic=UW/Mercer/nexus_meter/Wh_received --start=2026 --per=month
@@ -79,30 +79,23 @@ def command(**given: Any) -> int:
 
 def _topics(stored: Past, names: Sequence[str]) -> list[TopicFacts]:
     """The topics that are meant, each once. Raises ConfigError."""
-    if not names:
-        raise past.needed(stored.chronicle, TOPIC.flag)
     found: dict[str, TopicFacts] = {}
-    for name in names:
+    for name in names or (None,):
         for topic in _named(stored, name):
             found[topic.name] = topic
     return list(found.values())
 
 
-def _named(stored: Past, name: str) -> list[TopicFacts]:
+def _named(stored: Past, name: str | None) -> list[TopicFacts]:
     """One topic, or the counters of a meter."""
     try:
-        return [stored.chronicle.topic(name)]
-    except UnknownTopicError as error:
-        mine = past.topics_of(stored.chronicle, name)
-        if not mine:
-            raise ConfigError(f"--{TOPIC.flag}: {error}") from error
-    counters = [topic for topic in mine if topic.kind == "counter"]
-    if not counters:
-        raise ConfigError(
-            f"--{TOPIC.flag}: meter {name} has no counter, expected a power of it, such as "
-            f"{mine[0].name}"
-        )
-    return counters
+        return [past.topic_of(stored.chronicle, name, energy=True)]
+    except ConfigError:
+        mine = topics_of(stored.chronicle, name or "")
+        counters = [topic for topic in mine if topic.kind == "counter"]
+        if not counters:
+            raise
+        return counters
 
 
 def _energy(stored: Past, topic: TopicFacts, own: dict[str, Any]) -> EnergyAnswer:

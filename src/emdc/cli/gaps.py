@@ -19,6 +19,7 @@ from emdc.energy.spans import a_week_before
 from emdc.errors import ConfigError
 from emdc.reading import Value
 from emdc.storage.chronicle_topics import UTC
+from emdc.web.meant import topics_of
 
 METER: Final = Setting("", "meter", "text", None, "Only this meter, by its name")
 TOPIC: Final = Setting("", "topic", "text", None, "Only this topic")
@@ -82,7 +83,7 @@ def _subjects(stored: Past, own: dict[str, Any]) -> list[tuple[str, ZoneInfo]]:
 
 
 def _zone(stored: Past, meter: str) -> ZoneInfo:
-    topics = past.topics_of(stored.chronicle, meter)
+    topics = topics_of(stored.chronicle, meter)
     return past.zone_of(topics[0]) if topics else ZoneInfo(UTC)
 
 

@@ -98,8 +98,6 @@ def command(**given: Any) -> int:
     if form == "plot":
         plots.require()
     with past.opened(given) as stored:
-        if own["topic"] is None:
-            raise past.needed(stored.chronicle, TOPIC.flag)
         found = _found(stored, own, form)
         _PRINT[form](found)
     return 0

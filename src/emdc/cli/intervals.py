@@ -19,7 +19,8 @@ AGAIN: Final = Setting(
     START.flag,
     "text",
     None,
-    "Make those from there on again; without it those that are missing or changed. As in export",
+    "Make those from there on again, up to now: there is no --end, as a counter's quarter hours "
+    "follow from those before. Without it those that are missing or changed. As in export",
 )
 DRY_RUN: Final = Setting("", "dry_run", "switch", False, "Say what would be made and write nothing")
 OWN: Final = (METER, AGAIN, DRY_RUN)

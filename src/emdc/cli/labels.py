@@ -9,11 +9,17 @@ from emdc.cli.spans import column
 from emdc.energy.answers import EnergyAnswer, Per
 from emdc.energy.periods import periods
 
-_NAMES: Final[dict[Per, str]] = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
-_MARKS: Final[dict[Per, str]] = {**_NAMES, "day": "%m-%d"}
+# Weeks as ISO 8601 has them: the year is the one that their Thursday is in.
+_NAMES: Final[dict[Per, str]] = {
+    "day": "%Y-%m-%d",
+    "week": "%G-W%V",
+    "month": "%Y-%m",
+    "year": "%Y",
+}
+_MARKS: Final[dict[Per, str]] = {**_NAMES, "day": "%m-%d", "week": "W%V"}
 _TIME: Final = "%H:%M"
 _DAY: Final = len("2026-03-01 ")
-_LONG: Final = frozenset({"month", "year"})
+_LONG: Final = frozenset({"week", "month", "year"})
 
 
 def labels(answer: EnergyAnswer) -> list[str]:

@@ -136,7 +136,8 @@ def _chosen(stored: Past, own: dict[str, Any]) -> list[EpochRow]:
     """Raises ConfigError for a meter or a topic that does not exist."""
     if own["meter"]:
         meters_named(stored.engine, own["meter"])
-    topic = past.topic_of(stored.chronicle, own["topic"]).name if own["topic"] else None
+    name = own["topic"]
+    topic = past.topic_of(stored.chronicle, name, energy=True).name if name else None
     found = stored.chronicle.epochs(topic)
     return [one for one in found if own["meter"] in {None, one.topic.rpartition("/")[0]}]
 

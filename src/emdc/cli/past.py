@@ -24,9 +24,9 @@ from emdc.energy.answers import TopicFacts
 from emdc.errors import ConfigError
 from emdc.reading import Value
 from emdc.storage.chronicle import Chronicle
-from emdc.storage.chronicle_topics import UnknownTopicError
 from emdc.storage.database import Database
 from emdc.stores import open_chronicle
+from emdc.web import meant
 
 JSON: Final = Setting("", "json", "switch", False, "Print JSON instead of a table")
 CSV: Final = Setting("", "csv", "switch", False, "Print CSV instead of a table")
@@ -38,8 +38,6 @@ Form: TypeAlias = Literal["table", "json", "csv", "plot"]
 Rows: TypeAlias = Iterable[Sequence[Value]]
 
 _FORMS: Final[tuple[Form, ...]] = ("json", "csv", "plot")
-_MOST_TOPICS: Final = 10_000
-_EXAMPLES: Final = 3
 
 
 class Past(NamedTuple):
@@ -88,24 +86,16 @@ def form_of(own: Mapping[str, Any]) -> Form:
     return wanted[0] if wanted else "table"
 
 
-def topics_of(chronicle: Chronicle, meter: str) -> list[TopicFacts]:
-    """The topics of a meter, in order of name; none when there is no such meter."""
-    found = chronicle.search(f"{meter}/", _MOST_TOPICS)
-    return [topic for topic in found if topic.name.rpartition("/")[0] == meter]
+def topic_of(chronicle: Chronicle, name: str | None, *, energy: bool = False) -> TopicFacts:
+    """What is said of the topic of --topic; with `energy` one is wanted that has an energy.
 
-
-def needed(chronicle: Chronicle, flag: str) -> ConfigError:
-    """What is said when no topic was named."""
-    some = [topic.name for topic in chronicle.search("", _EXAMPLES)]
-    example = f", such as {' or '.join(some)}" if some else "; the database has none"
-    return ConfigError(f"--{flag}: missing, expected a topic{example}")
-
-
-def topic_of(chronicle: Chronicle, name: str) -> TopicFacts:
-    """What is said of a topic. Raises ConfigError with the nearest names."""
+    Raises ConfigError: without a name with examples, else with what may be meant.
+    """
+    if name is None:
+        raise ConfigError(f"--topic: {meant.missing(chronicle, energy=energy)}")
     try:
-        return chronicle.topic(name)
-    except UnknownTopicError as error:
+        return meant.topic_of(chronicle, name, energy=energy)
+    except ConfigError as error:
         raise ConfigError(f"--topic: {error}") from error
 
 

@@ -17,7 +17,7 @@ DAY_CELLS: Final = DAY_S // CELL_S
 Source: TypeAlias = Literal["readings", "details", "intervals"]
 """Where the points of a series come from: readings as stored, half minutes, quarter hours."""
 
-Per: TypeAlias = Literal["15min", "hour", "day", "month", "year", "total"]
+Per: TypeAlias = Literal["15min", "hour", "day", "week", "month", "year", "total"]
 """How long the periods of an energy answer are; from `hour` on in the meter's time zone."""
 
 

@@ -1,4 +1,4 @@
-"""Local time: the hours, days, months and years of a zone, and instants as people say them.
+"""Local time: the hours, days, weeks, months and years of a zone, and instants as people say them.
 
 A period ends where the zone's clock says that the next one begins, so a day has 23 or 25 hours when
 the clock is set. Used by all that answers in periods, and by HTTP and commands for `start` and
@@ -30,6 +30,7 @@ _LENGTHS: Final[dict[Per, int]] = {
     "15min": CELL_S,
     "hour": _HOUR_S,
     "day": DAY_S,
+    "week": 7 * DAY_S,
     "month": 28 * DAY_S,
     "year": 365 * DAY_S,
 }
@@ -93,6 +94,8 @@ def _following(day: date, per: Per) -> Iterator[date]:
     while True:
         if per == "day":
             day += timedelta(days=1)
+        elif per == "week":  # of ISO 8601: it begins on Monday
+            day += timedelta(days=7 - day.weekday())
         elif per == "month" and day.month < 12:
             day = date(day.year, day.month + 1, 1)
         else:

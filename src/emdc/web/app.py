@@ -67,6 +67,7 @@ _TOPIC: Final = Parameter(
     "a full topic such as UW/Mercer/nexus_meter/Voltage_AN, or a metric name that one meter only "
     "has",
     required=True,
+    by_route=True,
 )
 _ONE_TOPIC: Final = Parameter("topic", _TOPIC.description)
 _SPAN: Final = (spans.START, spans.END)

@@ -11,6 +11,7 @@ from litestar import Response
 
 from emdc.energy.answers import EpochRow, GapRange
 from emdc.web.exchange import Ask, Parameter, bytes_response, refuse
+from emdc.web.meant import topic_of
 from emdc.web.names import Names
 from emdc.web.past import History
 from emdc.web.service import Service
@@ -107,7 +108,7 @@ def _gaps(given: Mapping[str, Any], names: Names, now: float, history: History) 
 def _subject(given: Mapping[str, Any], names: Names, history: History) -> tuple[str, str]:
     """What gaps are wanted of, and its time zone."""
     if given["topic"]:
-        topic = history.topic(given["topic"])
+        topic = topic_of(history, given["topic"])
         return topic.name, topic.zone
     meter = given["meter"]
     for topic in history.search(f"{meter}/", _LOOKED_AT):
@@ -129,7 +130,8 @@ def _gap_row(one: GapRange) -> GapRow:
 
 
 def _epochs(given: Mapping[str, Any], history: History) -> bytes:
-    topic = history.topic(given["topic"]).name if given["topic"] else None
+    name = given["topic"]
+    topic = topic_of(history, name, energy=True).name if name else None
     found = history.epochs(topic)
     rows = [_epoch(one) for one in found[: given["limit"]]]
     return msgspec.json.encode(Epochs(epochs=rows, more=len(found) > given["limit"]))

@@ -15,7 +15,7 @@ from emdc.energy.spans import midnight_a_week_before
 from emdc.reading import Topic
 from emdc.web.csvanswer import Rows, csv_answer, is_csv
 from emdc.web.exchange import Ask, Parameter, bytes_response
-from emdc.web.past import History
+from emdc.web.past import History, topic_asked
 from emdc.web.service import Service
 from emdc.web.spans import TIMES, iso, span_of, utc
 
@@ -27,7 +27,8 @@ START: Final = Parameter(
 )
 PER: Final = Parameter(
     "per",
-    "how long a period is; but for 15min by the clock of the meter's time zone",
+    "how long a period is; but for 15min by the clock of the meter's time zone; a week "
+    "begins on Monday",
     "choice",
     "day",
     choices=get_args(Per),
@@ -80,7 +81,7 @@ class Today(msgspec.Struct, kw_only=True):
 
 
 async def energy(service: Service, ask: Ask) -> Response[bytes]:
-    """What a counter counted, by hours, days, months or years of the meter's time zone.
+    """What a counter counted, by hours, days, weeks, months or years of the meter's time zone.
 
     Of a topic that is a power: what its mean makes in that time, marked estimated.
     """
@@ -105,7 +106,7 @@ async def today(service: Service, ask: Ask) -> Response[bytes]:
 
 
 def _found(given: Mapping[str, Any], now: float, history: History) -> EnergyAnswer:
-    topic = history.topic(given["topic"])
+    topic = topic_asked(history, given["topic"], energy=True)
     zone = ZoneInfo(topic.zone)
     span = span_of(given, zone, now=now, earlier=midnight_a_week_before)
     return history.energy(topic.name, *span, given["per"])

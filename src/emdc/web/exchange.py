@@ -44,6 +44,8 @@ class Parameter:
     minimum: int = 0
     maximum: int = 1_000_000_000
     required: bool = False
+    by_route: bool = False
+    """Its route says that it is missing, with examples of the database."""
     choices: tuple[str, ...] = ()
 
     @property
@@ -115,7 +117,7 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
 
 
 def _value(parameter: Parameter, text: str | None) -> str | float | bool | None:
-    if not text and parameter.required:
+    if not text and parameter.required and not parameter.by_route:
         raise refuse(400, f"parameter {parameter.name} is missing: {parameter.description}")
     if text is None:
         return parameter.default

@@ -22,7 +22,7 @@ from emdc.energy.spans import Span
 from emdc.reading import Value
 from emdc.web.csvanswer import Rows, csv_answer, is_csv
 from emdc.web.exchange import Ask, Parameter, bytes_response, refuse
-from emdc.web.past import History
+from emdc.web.past import History, topic_asked
 from emdc.web.service import Service
 from emdc.web.spans import instants, iso, isos, span_of, step_of, utc
 
@@ -105,7 +105,7 @@ async def history(service: Service, ask: Ask) -> Response[bytes]:
 
 
 def _wanted(given: Mapping[str, Any], now: float, history: History) -> _Wanted:
-    topic = history.topic(given["topic"])
+    topic = topic_asked(history, given["topic"])
     span = span_of(given, ZoneInfo(topic.zone), now=now)
     step_s = step_of(given["step"])
     if topic.kind == "text":

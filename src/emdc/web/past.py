@@ -13,6 +13,7 @@ from emdc.energy.answers import EnergyAnswer, EpochRow, GapRange, Per, Series, T
 from emdc.errors import ConfigError
 from emdc.reading import Value
 from emdc.web.exchange import refuse
+from emdc.web.meant import missing, topic_of
 
 AT_ONCE: Final = 2
 """Questions that are worked on at the same time; others wait."""
@@ -55,6 +56,16 @@ class History(Protocol):
 
     def epochs(self, topic: str | None = None) -> Sequence[EpochRow]:
         """Where counters began anew, by topic and time; None: those of all topics."""
+
+
+def topic_asked(history: History, name: str | None, *, energy: bool = False) -> TopicFacts:
+    """What is known of the topic that a request names; with `energy` one is wanted that has one.
+
+    Raises ConfigError, which is a LookupError when no topic has the name.
+    """
+    if not name:
+        raise ConfigError(f"parameter topic is {missing(history, energy=energy)}")
+    return topic_of(history, name, energy=energy)
 
 
 class Past:

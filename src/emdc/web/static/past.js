@@ -7,7 +7,6 @@ const PATIENCE_MS = 60_000; // a year of an old database may take a while
 const PER = { hour: "15min", day: "hour", week: "day", month: "day", year: "month" };
 const MOST_BARS = 60; // of a span of its own
 const LENGTHS = [["15min", 900], ["hour", 3600], ["day", 86_400], ["month", 2_629_746], ["year", Infinity]];
-const NARROWEST_S = 60;
 const POINTS = 1500; // a day of minutes, a month of half hours
 
 const address = (path, given) => {
@@ -49,14 +48,16 @@ async function topicRow(meter, topic, signal) {
 }
 
 // What Picture draws, and what is said beside it. `wanted`: what calendar.bounds gave, the name
-// of the span, and the kind of picture.
+// of the span, and the kind of picture. All of a span is drawn, though it may go on: with as wide an
+// axis a day is seen beside another one.
 export const load = (facts, wanted, signal) => LOADS[wanted.kind](facts, wanted, signal);
 
 const LOADS = { values: loadLine, energy: loadBars, texts: loadTexts };
 
 async function loadLine(facts, span, signal) {
   const asked = { topic: facts.topic, start: span.start, end: span.end };
-  const [answer, beside] = await both(address("history", { ...asked, points: POINTS }), facts, asked, signal);
+  const whole = { ...asked, end: span.until, points: POINTS };
+  const [answer, beside] = await both(address("history", whole), facts, asked, signal);
   const { start, end, step_s: step, source } = answer;
   const drawn = linesOf(answer, beside.gaps, facts);
   return {
@@ -65,7 +66,8 @@ async function loadLine(facts, span, signal) {
     unit: answer.unit,
     ...drawn,
     ...beside,
-    ...reach(span, Date.parse(start) / 1e3, Date.parse(end) / 1e3, [drawn.points[0], beside.gaps[0]]),
+    from: Date.parse(start) / 1e3,
+    to: Date.parse(end) / 1e3,
     step,
     source,
     csv: address("history", { topic: facts.topic, start, end, step, format: "csv" }),
@@ -112,13 +114,6 @@ async function both(first, facts, asked, signal) {
   const [answer, gaps, found] = await Promise.all([ask(first, options), ask(address("gaps", asked), options), epochs]);
   const within = ({ at }) => at >= gaps.start && at < gaps.end;
   return [answer, { gaps: gapsOf(gaps), more: gaps.more, epochs: found.epochs.filter(within) }];
-}
-
-// A span that goes on ends now, and begins with the first that is known of it.
-function reach(span, start, end, known) {
-  const begins = known.filter(Boolean).map((one) => one.start);
-  const from = span.end === null && begins.length ? Math.max(start, Math.min(...begins)) : start;
-  return { from, to: Math.max(end, from + NARROWEST_S) };
 }
 
 function fitting({ start, end }) {

@@ -57,7 +57,8 @@ export class Picture {
     plot.hidden = !Plot;
     if (Plot) {
       this.#plot ??= new Plot(plot, { onCursor: (time) => this.#read(time), onSelect: this.#zoom });
-      plot.setAttribute("aria-label", `Chart of ${facts.topic}; arrow keys go from point to point`);
+      const reach = this.#words.range(drawn.from, drawn.to);
+      plot.setAttribute("aria-label", `Chart of ${facts.topic}, ${reach}; arrow keys go from point to point`);
       this.#plot.draw({ ...drawn, zone: facts.zone, unit: drawn.scale?.unit ?? drawn.unit });
     } else this.#plot?.clear();
     csv.hidden = false;

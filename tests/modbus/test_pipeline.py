@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from emdc.modbus import Link, LinkSettings
-from emdc.modbus.pipeline import FIRST_PATIENCE_S
+from emdc.modbus.pipeline import FIRST_PATIENCE_S, SHORTEST_PAUSE_S
 from tests import misbehaving
 from tests.misbehaving import Connection, framed, good, meter
 from tests.modbus.asking import TIMEOUT_S, ask, link_to, links, read, reasons, right
@@ -225,6 +225,41 @@ def test_a_meter_that_closes_on_a_group_is_asked_one_at_a_time(answered: int, re
                 assert (link.pipeline, subject.connections) == (1, 2)
 
     run(check())
+
+
+def test_a_meter_that_could_is_tried_again_after_pauses_that_double(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A connection answers two groups and then only the first request of the third."""
+
+    async def script(connection: Connection) -> None:
+        for _ in range(2):
+            await connection.send(b"".join(rights(await four(connection))))
+        await connection.send(rights(await four(connection))[0])
+        await connection.silent()
+
+    async def check() -> None:
+        async with meter(script) as subject:
+            with link_to(subject, FOUR) as link:
+                for pause_s in (SHORTEST_PAUSE_S, 2 * SHORTEST_PAUSE_S):
+                    subject.script = script
+                    subject.drop()
+                    await right_values(link, times=2)
+                    assert link.pipeline == 4
+                    subject.script = Connection.answer_all
+                    await right_values(link)
+                    assert link.pipeline == 1
+                    await asyncio.sleep(pause_s - 1)
+                    await right_values(link)
+                    assert link.pipeline == 1
+                    await asyncio.sleep(1.1)
+                    await right_values(link)
+                    assert link.pipeline == 4
+
+    with caplog.at_level(logging.WARNING):
+        run(check())
+    said = [r.message.rpartition(" one at a time ")[2] for r in caplog.records]
+    assert said == ["for 60 s", "for 120 s"]
 
 
 def test_an_answer_that_is_late_is_not_taken_for_another() -> None:

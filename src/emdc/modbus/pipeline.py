@@ -3,23 +3,24 @@
 It costs half of what one after the other costs, with meters that can do it. Many cannot: some
 answer the first request of a segment only, some close, some mix the answers up. The first time that
 an answer is missing or out of order, the link asks one at a time for as long as the process runs,
-and what has no answer yet is asked again on a new connection: a short wait, once, and no value
-lost. Silence alone proves nothing, as a meter may be off: then the next exchange with its unit goes
-one at a time, and what comes of that decides.
+or for a pause where groups were answered before: it doubles each time. What has no answer yet is
+asked again on a new connection: a short wait, once, and no value lost. Silence alone proves
+nothing, as a meter may be off: then the next exchange with its unit goes one at a time, and what
+comes of that decides.
 Rule to keep: each answer is checked against the transaction id and header of its own request.
 """
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from struct import Struct
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from emdc.errors import ExceptionResponseError, LinkError, MeterError, ProtocolError
 from emdc.modbus.backoff import is_absence
 from emdc.modbus.dial import Dial
 from emdc.modbus.exchange import Answer, Exchange
+from emdc.modbus.groups import Group, group_of
 from emdc.modbus.mbap import may_follow
 from emdc.modbus.pdu import Request
 from emdc.modbus.readiness import Readiness
@@ -33,66 +34,21 @@ FIRST_PATIENCE_S: Final = 0.5
 """Shortest wait for the next answer while no group was ever answered to its end. Each takes about
 as long as the first did; where it never comes, the whole time-out would be spent for nothing."""
 _AS_FIRST: Final = 4
+SHORTEST_PAUSE_S: Final = 60.0
+LONGEST_PAUSE_S: Final = 86400.0
 
 _ALONE: Final = -1
 _BUSY: Final = (5, 6)
 """Exceptions of a meter that one request keeps busy."""
 
 
-class _Frames(NamedTuple):
-    """Frames, or their headers, one behind the other: one number that lacks the transaction ids.
-
-    Adding the first id once at the place of each gives all of them, in two steps for any count.
-    """
-
-    number: int
-    ones: int
-    size: int
-
-    def under(self, tid: int) -> bytes:
-        """Their bytes, the first one's id being `tid` and the others' STEP more each."""
-        return (self.number + tid * self.ones).to_bytes(self.size, "big")
-
-
-class _Group(NamedTuple):
-    """Requests that are sent together, made once for all links with the same plan."""
-
-    requests: Sequence[Request]
-    ids: int
-    """From its first transaction id to the first that is not its own."""
-    asked: _Frames
-    heads: _Frames
-    """What its right answers begin with."""
-    split: Callable[[bytearray], tuple[Any, ...]]
-    """Head and data of each answer, where all of them lie in a buffer."""
-    size: int
-    """Bytes of all right answers."""
-
-
-@lru_cache(maxsize=4096)
-def _group_of(requests: tuple[Request, ...]) -> _Group:
-    sizes = [request.size for request in requests]
-    return _Group(
-        requests,
-        STEP * len(requests),
-        _frames([request.tail for request in requests]),
-        _frames([request.head for request in requests]),
-        Struct("".join(f"9s{size - 9}s" for size in sizes)).unpack_from,
-        sum(sizes),
-    )
-
-
-def _frames(parts: Sequence[bytes]) -> _Frames:
-    """Those that go on with `parts` behind their ids."""
-    whole = b"".join((STEP * k).to_bytes(2, "big") + part for k, part in enumerate(parts))
-    ones = b"".join(b"\0\1" + bytes(len(part)) for part in parts)
-    return _Frames(int.from_bytes(whole, "big"), int.from_bytes(ones, "big"), len(whole))
-
-
 class PipelinedLink(TcpLink):
     """See the module. Made by `Links.link`, never with a pause between requests."""
 
-    __slots__ = ("_doubted", "_first", "_group", "_groups", "_left", "_of", "_proven", "_sent_at")
+    __slots__ = (
+        *("_again_at", "_doubted", "_first", "_group", "_groups", "_left", "_of"),
+        *("_pause_s", "_proven", "_sent_at"),
+    )
 
     def __init__(
         self,
@@ -105,27 +61,31 @@ class PipelinedLink(TcpLink):
         super().__init__(dial, settings, readiness=readiness, jitter=jitter)
         self.pipeline = settings.pipeline
         self._first = _ALONE  # place of the first request of the group that is under way
-        self._group: _Group | None = None  # what is under way, until something came for it
-        self._groups: dict[int, _Group] = {}  # by place of the first request of those in `_of`
+        self._group: Group | None = None  # what is under way, until something came for it
+        self._groups: dict[int, Group] = {}  # by place of the first request of those in `_of`
         self._of: Sequence[Request] = ()
         self._left: deque[tuple[bytes, int]] = deque()  # what is expected after the current answer
         self._sent_at = 0.0
         self._proven = False  # a group was answered to its end
         self._doubted: set[int] = set()  # units that said nothing to a group
+        self._again_at, self._pause_s = math.inf, SHORTEST_PAUSE_S  # of one that could before
 
     def _send(self) -> None:
         exchange, connection = self._current, self._socket
         assert exchange is not None
         assert connection is not None
         requests, place = exchange.requests, len(exchange.answers)
-        if place + 1 == len(requests) or self.pipeline == 1 or self._suspects(requests[place].unit):
+        if place + 1 == len(requests) or self._suspects(requests[place].unit):
+            super()._send()
+            return
+        if self.pipeline == 1 and not self._tries_again():
             super()._send()
             return
         if requests is not self._of:
             self._of, self._groups = requests, {}
         group = self._groups.get(place)
         if group is None:
-            group = _group_of(tuple(requests[place : place + self.pipeline]))
+            group = group_of(tuple(requests[place : place + self.pipeline]))
             self._groups[place] = group
         self._sends += 1
         tid = (self._tid + STEP) & 0xFFFF
@@ -158,7 +118,7 @@ class PipelinedLink(TcpLink):
             self._partial += VIEW[start:nbytes]
             self._cut()
 
-    def _is_answered(self, group: _Group) -> bool:
+    def _is_answered(self, group: Group) -> bool:
         """Whether the buffer holds the right answers of the whole group; they are taken then."""
         parts, tid = group.split(BUFFER), self._tid
         if b"".join(parts[::2]) != group.heads.under(tid):
@@ -171,7 +131,7 @@ class PipelinedLink(TcpLink):
         super()._answered(parts[-1])
         return True
 
-    def _await_each(self, group: _Group) -> None:
+    def _await_each(self, group: Group) -> None:
         """Expect the answers of the group one after the other."""
         self._group, tid = None, self._tid
         for request in group.requests:
@@ -274,12 +234,25 @@ class PipelinedLink(TcpLink):
 
     def _give_up(self, why: str) -> None:
         self._doubted.clear()
-        if self.pipeline > 1:
-            self.pipeline = 1
-            log.warning(
-                "meter does not take several requests at once, asked one at a time from now on",
-                extra={"host": self.dial.host, "port": self.dial.port, "found": why},
-            )
+        if self.pipeline == 1:
+            return
+        self.pipeline = 1
+        said = "from now on"
+        if self._proven:
+            said = f"for {self._pause_s:,.0f} s"
+            self._again_at = self._loop.time() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        log.warning(
+            f"meter does not take several requests at once, asked one at a time {said}",
+            extra={"host": self.dial.host, "port": self.dial.port, "found": why},
+        )
+
+    def _tries_again(self) -> bool:
+        """Whether the pause is over of a meter that could take several."""
+        if self._loop.time() < self._again_at:
+            return False
+        self.pipeline, self._again_at = self.settings.pipeline, math.inf
+        return True
 
     def _drop_connection(self) -> None:
         if self._group is not None:

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from emdc.energy.answers import Per
 from emdc.errors import StorageError
 from emdc.reading import MeterProfile, MeterReading, Topic, Value
 from emdc.storage import gap_ranges, series_read
-from emdc.storage.asking import Asker
+from emdc.storage.asking import Asker, Asking
 from emdc.storage.chronicle import Chronicle
 from emdc.storage.database import connected
 from emdc.storage.instants import to_text
@@ -206,6 +207,16 @@ def test_a_connection_that_the_server_ended_is_made_anew(server: Engine) -> None
         with pytest.raises(StorageError):
             chronicle._asking.ask(lambda asker: asker.ask("SELECT 1 FROM nowhere"))
         assert chronicle.newest("Voltage_AN") == expected
+
+
+def test_a_connection_for_questions_together_is_made_anew_too(server: Engine) -> None:
+    store(server, reading(0))
+    server.dispose()
+    with closing(Asking(server)) as asking:
+        for _ in range(3):
+            found = asking.together(lambda asker: asker.ask("SELECT count(*) FROM readings"))
+            assert found[0][0] == 1
+            _end_others(server)
 
 
 def _end_others(engine: Engine) -> None:

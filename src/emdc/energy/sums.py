@@ -67,14 +67,14 @@ class _Grid(NamedTuple):
     counts: list[int]
     dues: list[int]
     qualities: list[int | None]
-    whole: bool
-    """Every energy is known."""
 
 
 def _grid(cells: Columns, periods: Sequence[Period], now: float, began: float | None) -> _Grid:
     if not cells.ts or not periods:
-        return _Grid(0.0, [], [], [], [], whole=True)
+        return _Grid(0.0, [], [], [], [])
     ts, dues = cells.ts, _numbers(cells.dues)
+    # Mostly all that was due was read, and to see that is faster than to look for None again.
+    counts = dues if cells.counts == dues else _numbers(cells.counts)
     first = ts[0] if began is None else max(began, periods[0][0])
     lead = max(0, round(ts[0] / CELL_S) - math.ceil(first / CELL_S))
     trail = max(0, int((min(now, periods[-1][1]) - ts[-1]) // CELL_S) - 1)
@@ -83,10 +83,9 @@ def _grid(cells: Columns, periods: Sequence[Period], now: float, began: float | 
     return _Grid(
         ts[0] - lead * CELL_S,
         _filled(cells.energies, [(place, [None] * missing) for place, missing, _ in holes]),
-        _filled(_numbers(cells.counts), [(place, [0] * missing) for place, missing, _ in holes]),
+        _filled(counts, [(place, [0] * missing) for place, missing, _ in holes]),
         _filled(dues, [(place, [due] * missing) for place, missing, due in holes]),
         _filled(cells.qualities, [(place, [None] * missing) for place, missing, _ in holes]),
-        whole=not holes and None not in cells.energies,
     )
 
 
@@ -137,7 +136,7 @@ def _of_period(grid: _Grid, period: Period, since: Stretch | None) -> Consumptio
     if since is not None and (share := _share(since, period)):
         energies.append(since.energy * share)
         qualities.append(since.quality)
-    if not grid.whole:
+    if None in energies:
         energies = [energy for energy in energies if energy is not None]
     completeness = min(100.0, 100.0 * read / due) if due else None
     total = _total(cast("list[float]", energies)) if energies else None

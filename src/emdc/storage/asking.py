@@ -22,8 +22,11 @@ from emdc.storage.urls import reason, shown
 
 _T = TypeVar("_T")
 
+SHORT: Final = 512
+"""Characters of the longest text that a server of MySQL does not take for a large object."""
+
 _KEPT: Final = 2
-"""Connections that stay open while nobody asks."""
+"""Connections of a kind that stay open while nobody asks."""
 _CHARACTER: Final = 4
 """Bytes."""
 _OFFSET: Final = "+00:00"
@@ -49,8 +52,9 @@ class Speech:
     """What to select of an instant's `{column}`, for `times`."""
     times: Callable[[Sequence[Any]], list[float]]
     """Seconds since 1970 of what was selected."""
-    begin: str
-    """Begins a transaction that sees one moment."""
+    begin: str | None
+    """Begins a transaction that sees one moment. None: a connection that does not commit each
+    statement by itself begins one without being told to, which is a round trip less."""
     mark: str
     """Stands for a parameter."""
 
@@ -59,7 +63,7 @@ _MYSQL: Final = Speech(
     "mysql",
     "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {column})",
     _of_microseconds,
-    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    None,
     "%s",
 )
 _SPEECH: Final[Mapping[str, Speech]] = {
@@ -87,10 +91,14 @@ def _spelled(sql: str, speech: Speech) -> str:
 
 
 class Asker:
-    """One connection of the driver, each statement by itself unless `together`."""
+    """One connection of the driver, each statement by itself unless `together`.
 
-    def __init__(self, speech: Speech, connection: Any) -> None:
+    `apart`: it is for questions that are `together`, and begins a transaction by itself.
+    """
+
+    def __init__(self, speech: Speech, connection: Any, *, apart: bool = False) -> None:
         self.speech = speech
+        self.apart: Final = apart
         self.connection: Final = connection
         self._options: dict[str, bool] = {}
         self._joined_bytes = 0
@@ -101,10 +109,14 @@ class Asker:
         elif speech.kind == "mysql":
             switch = connection.autocommit
             if callable(switch):
-                switch(True)
+                switch(not apart)
             else:
-                connection.autocommit = True
+                connection.autocommit = not apart
             self._cursor = connection.cursor()
+            # A server may be set to less, at which each statement sees another moment.
+            self._cursor.execute(
+                "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+            )
             self._cursor.execute("SELECT @@max_allowed_packet")
             # A row with two of them must fit.
             self._joined_bytes = int(self._cursor.fetchall()[0][0]) // 4
@@ -137,28 +149,34 @@ class Asker:
         texts = [",".join([cell or "null" for cell in column]) for column in columns]
         return self.speech.times(instants), texts
 
-    def joined(self, at: str, name: str, source: str, *parameters: Any) -> tuple[list[float], str]:
-        """The same of one column, joined by a server of MySQL.
+    def joined(
+        self, at: str, names: Sequence[str], source: str, *parameters: Any
+    ) -> tuple[list[float], list[str]]:
+        """The same, joined by the server where it is MySQL, for many rows of short cells.
 
-        Its drivers take longer for a row than it takes for a reading; for long texts, and fewer
-        than a hundred rows, `columns` is the faster one.
+        Its drivers take longer for a row than it takes for a reading. Where a name can be longer
+        than SHORT it makes a table on disk for each question; LEFT keeps it short.
         """
+        if not self._joined_bytes:
+            return self.columns(at, names, source, *parameters)
         # Without ORDER BY, which would sort each of them: rows come by the key anyway.
-        wanted = f"GROUP_CONCAT(seconds({at})), GROUP_CONCAT(IFNULL({name}, 'null'))"
-        (texts,) = self.ask(f"SELECT {wanted} {source}", *parameters)
-        if not any(map(self._is_cut, texts)):
-            times = self.speech.times(_whole.decode(f"[{texts[0] or ''}]"))
+        cells = [f"IFNULL({name}, 'null')" for name in names]
+        wanted = ", ".join(f"GROUP_CONCAT({cell})" for cell in (f"seconds({at})", *cells))
+        (found,) = self.ask(f"SELECT {wanted} {source}", *parameters)
+        if not any(map(self._is_cut, found)):
+            instants, *texts = [text or "" for text in found]
+            times = self.speech.times(_whole.decode(f"[{instants}]"))
             if times == sorted(times):
-                return times, texts[1] or ""
-        times, (text,) = self.columns(at, [name], source, *parameters)
-        return times, text
+                return times, texts
+        return self.columns(at, names, source, *parameters)
 
     def _is_cut(self, text: str | None) -> bool:
         return text is not None and len(text.encode()) >= self._joined_bytes - _CHARACTER
 
     def together(self, work: "Callable[[Asker], _T]") -> _T:
         """What `work` gives, whose statements all see one moment."""
-        self._cursor.execute(self.speech.begin)
+        if self.speech.begin is not None:
+            self._cursor.execute(self.speech.begin)
         try:
             result = work(self)
         except BaseException:
@@ -185,7 +203,7 @@ class Asking:
         self._engine = engine
         self._speech = _SPEECH[engine.dialect.name]
         self._memory = is_memory(engine)
-        self._idle: list[Asker] = []
+        self._idle: dict[bool, list[Asker]] = {False: [], True: []}
         self._closed = False
 
     @property
@@ -193,36 +211,37 @@ class Asking:
         """Whose connections these are."""
         return self._engine
 
-    def ask(self, work: Callable[[Asker], _T]) -> _T:
+    def ask(self, work: Callable[[Asker], _T], *, apart: bool = False) -> _T:
         """What `work` gives; when a connection turns out to be broken, once more on another.
 
         Raises StorageError when the database fails.
         """
         try:
-            return self._borrowed(work) if self._memory else self._asked(work)
+            return self._borrowed(work) if self._memory else self._asked(work, apart=apart)
         except SQLAlchemyError as error:
             raise self._failure(error) from error
 
     def together(self, work: Callable[[Asker], _T]) -> _T:
         """The same; all statements of `work` see one moment."""
-        return self.ask(lambda asker: asker.together(work))
+        apart = self._speech.begin is None
+        return self.ask(lambda asker: asker.together(work), apart=apart)
 
     def close(self) -> None:
         """End the connections that are kept; those in use end with their question."""
         self._closed = True
         self._forget()
 
-    def _asked(self, work: Callable[[Asker], _T]) -> _T:
+    def _asked(self, work: Callable[[Asker], _T], *, apart: bool) -> _T:
         try:
-            asker = self._idle.pop()
+            asker = self._idle[apart].pop()
         except IndexError:
-            return self._tried(self._opened(), work)
+            return self._tried(self._opened(apart=apart), work)
         try:
             return self._tried(asker, work)
         except _LostError:
             # A server that was started anew, or lost patience with a client that asked nothing.
             self._forget()
-        return self._tried(self._opened(), work)
+        return self._tried(self._opened(apart=apart), work)
 
     def _tried(self, asker: Asker, work: Callable[[Asker], _T]) -> _T:
         fit = False
@@ -247,25 +266,25 @@ class Asking:
         except self._engine.dialect.loaded_dbapi.Error as error:
             raise self._failure(error) from error
 
-    def _opened(self) -> Asker:
+    def _opened(self, *, apart: bool) -> Asker:
         pooled = self._engine.raw_connection()
         connection = pooled.driver_connection
         # It is ours from now on: the pool may open another one in its place.
         pooled.detach()
-        return Asker(self._speech, connection)
+        return Asker(self._speech, connection, apart=apart)
 
     def _keep(self, asker: Asker, *, fit: bool) -> None:
-        if not fit or self._closed or len(self._idle) >= _KEPT:
+        idle = self._idle[asker.apart]
+        if not fit or self._closed or len(idle) >= _KEPT:
             asker.close()
         else:
-            self._idle.append(asker)
+            idle.append(asker)
 
     def _forget(self) -> None:
-        while True:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return
+        for idle in self._idle.values():
+            with suppress(IndexError):
+                while True:
+                    idle.pop().close()
 
     def _failure(self, error: Exception) -> StorageError:
         return StorageError(f"{shown(self._engine.url)}: {reason(error)}")

@@ -24,7 +24,7 @@ from emdc.storage.database import connected
 from emdc.storage.instants import text_of
 from emdc.storage.interval_facts import subject
 from emdc.storage.old_points import OldPoints
-from emdc.storage.raw_values import Slot, first_of, instant_of, newest, values_of
+from emdc.storage.raw_values import Slot, first_of, instant_of, last, newest, values_of
 from emdc.storage.samples import StoredTopic
 from emdc.storage.tick_grid import Grid
 from emdc.storage.tokens import Points, exact
@@ -98,11 +98,9 @@ class Chronicle:
 
     def newest(self, topic: str) -> tuple[float, Value] | None:
         """The last value, and when it was due; None: there is none in its last 400 days."""
-        place = self._book.place(topic)
-        slot = _slot(place)
-        found = None if slot is None else self._asking.ask(lambda asker: newest(asker, slot))
+        found = self._asking.ask(lambda asker: newest(asker, topic))
         if found is None or found[1] is None:
-            found = self._newest_before(place)
+            found = self._newest_before(self._book.place(topic))
         if found is None:
             return None
         at, value = found
@@ -131,7 +129,7 @@ class Chronicle:
         """
         _check_span(start, end)
         _check_steps(step_s, points)
-        place, facts = self._book.place(topic), self._book.facts(topic)
+        facts, place = self._book.facts(topic), self._book.place(topic)
         if facts.kind == "text":
             raise ConfigError(f"topic {facts.name}: holds texts, expected one of numbers")
         asked = series_read.Asked(place, facts, start, end, step_s, points)
@@ -146,7 +144,7 @@ class Chronicle:
         The unit of a power's is that of energy.
         """
         _check_span(start, end)
-        place, facts = self._book.place(topic), self._book.facts(topic)
+        facts, place = self._book.facts(topic), self._book.place(topic)
         energy_read.check(facts)
         try:
             spans = periods(start, end, per, zone(facts.zone))
@@ -205,7 +203,7 @@ class Chronicle:
     def _values(
         self, topic: str, span: tuple[float, float], rows: int
     ) -> Iterator[tuple[float, Value]]:
-        place, is_text = self._book.place(topic), self._is_text(topic)
+        is_text, place = self._is_text(topic), self._book.place(topic)
         start, end = span
         slot = _slot(place)
         first = None
@@ -221,14 +219,17 @@ class Chronicle:
             yield from found if is_text else [(at, exact(value)) for at, value in found]
 
     def _newest_before(self, place: StoredTopic) -> tuple[float, Value] | None:
-        """Further back than its meter's newest readings."""
-        slot = _slot(place)
-        cell = slot and self._asking.ask(lambda asker: last_read(asker, place))
-        if slot and cell is not None:
+        """Not in its meter's newest reading, or asked for by another name than its full one."""
+        if (slot := _slot(place)) is None:
+            return self._old.newest(place)
+        if found := self._asking.ask(lambda asker: last(asker, slot)):
+            return found
+        cell = self._asking.ask(lambda asker: last_read(asker, place))
+        if cell is not None:
             span = (text_of(cell), text_of(cell + CELL_S))
-            found = self._asking.ask(lambda asker: values_of(asker, slot, span, texts=True))
-            if found:
-                return found[-1]
+            values = self._asking.ask(lambda asker: values_of(asker, slot, span, texts=True))
+            if values:
+                return values[-1]
         return self._old.newest(place)
 
     def _is_text(self, topic: str) -> bool:

@@ -27,9 +27,11 @@ _FRESH_S: Final = 5.0
 _NEAR: Final = 2000
 """Names that are compared with one that is not there."""
 _NO_ZONES: Final[Mapping[str, str]] = MappingProxyType({})
-_TOPIC: Final = "SELECT topic_name, topic_id, meter_id, slot FROM topics"
-_ORDER: Final = {"postgresql": 'ORDER BY topic_name COLLATE "C"'}
-_NAME_ORDER: Final = "ORDER BY topic_name"
+_OF: Final = "SELECT t.topic_name, t.topic_id, t.meter_id, t.slot, m.metadata FROM"
+_META: Final = "AS t LEFT JOIN meta AS m ON m.topic_id = t.topic_id"
+_TOPIC: Final = f"{_OF} topics {_META}"
+_ORDER: Final = {"postgresql": 'ORDER BY t.topic_name COLLATE "C"'}
+_NAME_ORDER: Final = "ORDER BY t.topic_name"
 _SCHEDULES: Final = (
     "SELECT seconds(from_ts), interval_s, slots FROM schedules WHERE meter_id = ? ORDER BY from_ts"
 )
@@ -68,6 +70,18 @@ class MeterNow(NamedTuple):
         )
 
 
+class _Found(NamedTuple):
+    """A topic as it is in the tables."""
+
+    place: StoredTopic
+    said: Mapping[str, Any]
+    """In `meta`."""
+
+
+def _found(row: Sequence[Any]) -> _Found:
+    return _Found(StoredTopic(*row[:4]), json_object(row[4]))
+
+
 class TopicBook:
     """The topics of one database, for any thread. `clock` gives seconds.
 
@@ -98,16 +112,15 @@ class TopicBook:
         """
         found = self._places.get(name)
         if found is None:
-            found = self._asking.ask(lambda asker: self._seek(asker, name))
+            found = self._asking.ask(lambda asker: self._seek(asker, name)).place
         return found
 
     def facts(self, name: str) -> TopicFacts:
-        """What is said of a topic, at most a few seconds old."""
+        """What is said of a topic, at most a few seconds old; its place is known then, too."""
         known = self._facts.get(name)
         if known is not None and self._clock() < known[0]:
             return known[1]
-        place = self.place(name)
-        facts = self._asking.ask(lambda asker: self._described(asker, [place]))[0]
+        facts = self._asking.ask(lambda asker: self._described(asker, self._seek(asker, name)))
         if len(self._facts) >= MOST_KEPT:
             self._facts.clear()
         self._facts[name] = (self._clock() + _FRESH_S, facts)
@@ -129,14 +142,14 @@ class TopicBook:
 
         def found(asker: Asker) -> list[TopicFacts]:
             words = text.split()
-            sql = [f"{_TOPIC} WHERE 1 = 1"]
-            sql += ["AND (lower(topic_name) LIKE ? ESCAPE '!' OR topic_name LIKE ? ESCAPE '!')"] * (
-                len(words)
-            )
-            sql += [_ORDER.get(asker.speech.kind, _NAME_ORDER), "LIMIT ? OFFSET ?"]
+            has = "AND (lower(topic_name) LIKE ? ESCAPE '!' OR topic_name LIKE ? ESCAPE '!')"
+            order = _ORDER.get(asker.speech.kind, _NAME_ORDER)
+            some = f"SELECT * FROM topics AS t WHERE 1 = 1 {has * len(words)} {order}"  # noqa: S608
             patterns = [f"%{_literal(form)}%" for word in words for form in (word.lower(), word)]
-            rows = asker.ask(" ".join(sql), *patterns, limit, offset)
-            return self._described(asker, [StoredTopic(*row) for row in rows])
+            # Those of the page first: `meta` is not looked at for all that fit.
+            sql = f"{_OF} ({some} LIMIT ? OFFSET ?) {_META} {order}"
+            rows = asker.ask(sql, *patterns, limit, offset)
+            return [self._described(asker, _found(row)) for row in rows]
 
         return self._asking.ask(found)
 
@@ -151,24 +164,24 @@ class TopicBook:
         rows = asker.ask("SELECT meter_id FROM meters WHERE name = ?", name)
         return rows[0][0] if rows else None
 
-    def _seek(self, asker: Asker, name: str) -> StoredTopic:
-        rows = asker.ask(f"{_TOPIC} WHERE topic_name = ?", name)
+    def _seek(self, asker: Asker, name: str) -> _Found:
+        rows = asker.ask(f"{_TOPIC} WHERE t.topic_name = ?", name)
         if not rows:
             return self._alone(asker, name)
-        found = StoredTopic(*rows[0])
+        found = _found(rows[0])
         # One of the old collector's may still get a slot.
-        if found.slot is not None:
+        if found.place.slot is not None:
             if len(self._places) >= MOST_KEPT:
                 self._places.clear()
-            self._places[name] = found
+            self._places[name] = found.place
         return found
 
-    def _alone(self, asker: Asker, name: str) -> StoredTopic:
+    def _alone(self, asker: Asker, name: str) -> _Found:
         """The only topic whose last part is `name`."""
         ends = f"%/{_literal(name)}"
-        rows = asker.ask(f"{_TOPIC} WHERE topic_name LIKE ? ESCAPE '!' LIMIT ?", ends, _NEAR)
+        rows = asker.ask(f"{_TOPIC} WHERE t.topic_name LIKE ? ESCAPE '!' LIMIT ?", ends, _NEAR)
         if len(rows) == 1:
-            return StoredTopic(*rows[0])
+            return _found(rows[0])
         if rows:
             some = ", ".join(sorted(row[0] for row in rows)[:3])
             raise UnknownTopicError(
@@ -180,18 +193,15 @@ class TopicBook:
         prefix, slash, last = name.rpartition("/")
         pool = []
         for pattern in (f"{_literal(prefix)}{slash}%", f"%/{_literal(last)}", "%"):
-            sql = f"{_TOPIC} WHERE topic_name LIKE ? ESCAPE '!' LIMIT ?"
+            sql = "SELECT topic_name FROM topics WHERE topic_name LIKE ? ESCAPE '!' LIMIT ?"
             pool += [row[0] for row in asker.ask(sql, pattern, _NEAR)]
             near = difflib.get_close_matches(name, dict.fromkeys(pool), n=3, cutoff=0.5)
             if near:
                 return f", did you mean {' or '.join(near)}"
         return f", expected for example {min(pool)}" if pool else ": the database has no topics"
 
-    def _described(self, asker: Asker, places: Sequence[StoredTopic]) -> list[TopicFacts]:
-        said = self._metas(asker, [place.topic_id for place in places])
-        return [self._one(asker, place, said.get(place.topic_id, {})) for place in places]
-
-    def _one(self, asker: Asker, place: StoredTopic, said: Mapping[str, Any]) -> TopicFacts:
+    def _described(self, asker: Asker, found: _Found) -> TopicFacts:
+        place, said = found
         unit, kind = str(said.get("units") or ""), said.get("kind")
         if kind is None:
             kind = "text" if said.get("type") == "string" else "gauge"
@@ -200,13 +210,6 @@ class TopicBook:
             return TopicFacts(place.name, unit, str(kind), zone, None)
         meter = self.meter(asker, place.meter_id)
         return TopicFacts(place.name, unit, str(kind), meter.zone, meter.interval_of(place.slot))
-
-    def _metas(self, asker: Asker, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        if not ids:
-            return {}
-        marks = ", ".join("?" * len(ids))
-        sql = f"SELECT topic_id, metadata FROM meta WHERE topic_id IN ({marks})"  # noqa: S608
-        return {topic_id: json_object(text) for topic_id, text in asker.ask(sql, *ids)}
 
     def _meter(self, asker: Asker, meter_id: int) -> MeterNow:
         names = asker.ask("SELECT name FROM meters WHERE meter_id = ?", meter_id)

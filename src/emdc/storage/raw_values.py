@@ -11,7 +11,7 @@ import msgspec
 
 from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import Value
-from emdc.storage.asking import Asker
+from emdc.storage.asking import SHORT, Asker
 from emdc.storage.tokens import NULL, Points, as_number, numbers, points, values
 
 Span: TypeAlias = tuple[str, str]
@@ -37,8 +37,8 @@ class Slot(NamedTuple):
 class _Engine(Protocol):
     """One kind of engine."""
 
-    def newest(self, asker: Asker, place: Slot) -> Sample | None:
-        """What the meter's newest row has of the topic."""
+    def newest(self, asker: Asker, topic: str) -> Sample | None:
+        """What its meter's newest row has of a topic, found by its full name."""
 
     def last(self, asker: Asker, place: Slot) -> Sample | None:
         """The topic's last value in the meter's newest rows."""
@@ -50,13 +50,17 @@ class _Engine(Protocol):
         """All values of a span as they are stored; `texts`: they are no numbers."""
 
 
-def newest(asker: Asker, place: Slot) -> Sample | None:
-    """The last value in the meter's newest rows."""
-    engine = _ENGINES[asker.speech.kind]
-    found = engine.newest(asker, place)
-    if found is not None and found[1] is None:
-        return engine.last(asker, place)
-    return found
+def newest(asker: Asker, topic: str) -> Sample | None:
+    """What its meter's newest row has of a topic, found by its full name in one statement.
+
+    None: no topic with readings is called so.
+    """
+    return _ENGINES[asker.speech.kind].newest(asker, topic)
+
+
+def last(asker: Asker, place: Slot) -> Sample | None:
+    """The topic's last value in the meter's newest rows."""
+    return _ENGINES[asker.speech.kind].last(asker, place)
 
 
 def numbers_of(asker: Asker, place: Slot, span: Span) -> Points:
@@ -91,7 +95,8 @@ class _Sqlite:
     """`->` gives the token as it was written; the number that `->>` gives would be SQLite's."""
 
     _NEWEST: Final = (
-        "SELECT ts, vals -> ? FROM readings WHERE meter_id = ? ORDER BY ts DESC LIMIT 1"
+        "SELECT r.ts, r.vals -> t.slot FROM topics AS t JOIN readings AS r"
+        " ON r.meter_id = t.meter_id WHERE t.topic_name = ? ORDER BY r.ts DESC LIMIT 1"
     )
     _LAST: Final = (
         "SELECT ts, token FROM (SELECT ts, vals -> ? AS token FROM readings"  # noqa: S608
@@ -99,8 +104,8 @@ class _Sqlite:
         f" WHERE token <> '{NULL}' LIMIT 1"
     )
 
-    def newest(self, asker: Asker, place: Slot) -> Sample | None:
-        rows = asker.rows(self._NEWEST, (place.slot, place.meter_id))
+    def newest(self, asker: Asker, topic: str) -> Sample | None:
+        rows = asker.rows(self._NEWEST, (topic,))
         return _sample(asker, rows[0]) if rows else None
 
     def last(self, asker: Asker, place: Slot) -> Sample | None:
@@ -128,9 +133,11 @@ class _Postgresql:
         f"SELECT {_COLUMNS} FROM readings WHERE meter_id = %s AND ts >= %s AND ts < %s"  # noqa: S608
         " ORDER BY ts"
     )
+    # LATERAL: it does not see that one name is one topic, and would sort all of the meter's rows.
     _NEWEST: Final = (
-        f"SELECT {_COLUMNS} FROM readings WHERE meter_id = %s"  # noqa: S608 (constants only)
-        " ORDER BY ts DESC LIMIT 1"
+        "SELECT extract(epoch FROM r.ts)::float8, r.vals[t.slot + 1], r.texts ->> t.slot::text"
+        " FROM topics AS t, LATERAL (SELECT ts, vals, texts FROM readings"
+        " WHERE meter_id = t.meter_id ORDER BY ts DESC LIMIT 1) AS r WHERE t.topic_name = %s"
     )
     _LAST: Final = (
         "SELECT at, number, word FROM (SELECT ts, extract(epoch FROM ts)::float8 AS at,"  # noqa: S608
@@ -139,11 +146,12 @@ class _Postgresql:
         " WHERE number IS NOT NULL OR word IS NOT NULL ORDER BY ts DESC LIMIT 1"
     )
 
-    def newest(self, asker: Asker, place: Slot) -> Sample | None:
-        return self._one(asker, self._NEWEST, place)
+    def newest(self, asker: Asker, topic: str) -> Sample | None:
+        return self._one(asker.rows(self._NEWEST, (topic,)))
 
     def last(self, asker: Asker, place: Slot) -> Sample | None:
-        return self._one(asker, self._LAST, place)
+        parameters = (place.slot + 1, str(place.slot), place.meter_id)
+        return self._one(asker.rows(self._LAST, parameters))
 
     def numbers(self, asker: Asker, place: Slot, span: Span) -> Points:
         rows = self._rows(asker, place, span)
@@ -162,8 +170,7 @@ class _Postgresql:
     def _rows(self, asker: Asker, place: Slot, span: Span) -> Sequence[tuple[Any, ...]]:
         return asker.rows(self._SPAN, (place.slot + 1, str(place.slot), place.meter_id, *span))
 
-    def _one(self, asker: Asker, sql: str, place: Slot) -> Sample | None:
-        rows = asker.rows(sql, (place.slot + 1, str(place.slot), place.meter_id))
+    def _one(self, rows: Sequence[tuple[Any, ...]]) -> Sample | None:
         if not rows:
             return None
         at, number, text = rows[0]
@@ -175,8 +182,9 @@ class _Mysql:
 
     _AT: Final = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ts)"
     _NEWEST: Final = (
-        f"SELECT {_AT}, JSON_EXTRACT(vals, %s) FROM readings"  # noqa: S608 (constants only)
-        " WHERE meter_id = %s ORDER BY ts DESC LIMIT 1"
+        f"SELECT {_AT}, JSON_EXTRACT(r.vals, CONCAT('$[', t.slot, ']')) FROM topics AS t"  # noqa: S608
+        " JOIN readings AS r ON r.meter_id = t.meter_id WHERE t.topic_name = %s"
+        " ORDER BY r.ts DESC LIMIT 1"
     )
     # The drivers write parameters out, as the path for MySQL's JSON_VALUE must be.
     _LAST: Final = (
@@ -187,8 +195,8 @@ class _Mysql:
         " ORDER BY ts DESC LIMIT 1"
     )
 
-    def newest(self, asker: Asker, place: Slot) -> Sample | None:
-        rows = asker.rows(self._NEWEST, (f"$[{place.slot:d}]", place.meter_id))
+    def newest(self, asker: Asker, topic: str) -> Sample | None:
+        rows = asker.rows(self._NEWEST, (topic,))
         return _sample(asker, rows[0]) if rows else None
 
     def last(self, asker: Asker, place: Slot) -> Sample | None:
@@ -202,32 +210,34 @@ class _Mysql:
     def numbers(self, asker: Asker, place: Slot, span: Span) -> Points:
         times, found = self._plain(asker, place, span)
         if found is None:
-            times, tokens = self._tokens(asker, "JSON_EXTRACT", place, span)
+            times, tokens = self._tokens(asker, "JSON_EXTRACT(vals, ?)", place, span)
             found = numbers(tokens)
         return points(times, found)
 
     def values(self, asker: Asker, place: Slot, span: Span, *, texts: bool) -> list[Sample]:
         times, found = ([], None) if texts else self._plain(asker, place, span)
         if found is None or any(abs(value) >= MAX_EXACT_INT for value in found if value):
-            return _paired(*self._tokens(asker, "JSON_EXTRACT", place, span))
+            return _paired(*self._tokens(asker, "JSON_EXTRACT(vals, ?)", place, span))
         return [pair for pair in zip(times, found, strict=True) if pair[1] is not None]
 
     def _plain(
         self, asker: Asker, place: Slot, span: Span
     ) -> tuple[list[float], list[float | None] | None]:
         """All as numbers; None: there is a text among them."""
-        times, tokens = self._tokens(asker, "JSON_VALUE", place, span)
+        times, tokens = self._tokens(asker, f"LEFT(JSON_VALUE(vals, ?), {SHORT})", place, span)
+        # What is so long was cut, and may begin as a number does.
+        if len(tokens) >= SHORT and max(map(len, tokens.split(","))) >= SHORT:
+            return times, None
         try:
             found = numbers(tokens)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, OverflowError):
             return times, None
         return times, found if len(found) == len(times) else None
 
-    def _tokens(
-        self, asker: Asker, function: str, place: Slot, span: Span
-    ) -> tuple[list[float], str]:
+    def _tokens(self, asker: Asker, token: str, place: Slot, span: Span) -> tuple[list[float], str]:
         parameters = (f"$[{place.slot:d}]", place.meter_id, *span)
-        return asker.joined("ts", f"{function}(vals, ?)", _SPAN, *parameters)
+        times, (tokens,) = asker.joined("ts", [token], _SPAN, *parameters)
+        return times, tokens
 
 
 _ENGINES: Final[Mapping[str, _Engine]] = {

@@ -32,8 +32,13 @@ class Ledger:
         """All cells before `end` from all rows in one go."""
         self.keep(fold(self.facts, self.rows, states={}, start=self.begin, end=end), self.begin)
 
-    def advance(self, end: float, *, piece: int = 1, behind: int = 6) -> None:
-        """Cells that are new or not final, `piece` at a time, with so many rows behind each."""
+    def advance(
+        self, end: float, *, piece: int = 1, behind: int = 6, most: int | None = None
+    ) -> None:
+        """Cells that are new or not final, `piece` at a time, with so many rows behind each.
+
+        After the `most`th piece that is kept it ends, and what it knew of later readings is lost.
+        """
         at = self.begin if self._next is None else self._next
         ahead: Mapping[int, Sequence[Point]] = {}
         until = at
@@ -57,6 +62,10 @@ class Ledger:
                 continue
             self.keep(folded, at)
             settled, at = folded.settled, stop
+            if most is not None:
+                most -= 1
+                if not most:
+                    break
             ahead = ahead if at <= until else {}
         self._next = settled
 

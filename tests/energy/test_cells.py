@@ -348,6 +348,30 @@ def test_as_time_passes_and_in_one_go_the_cells_are_the_same(
 
 
 @quick
+@given(
+    rows=metered(),
+    turns=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 5)), max_size=12),
+    piece=st.sampled_from([1, 4]),
+)
+def test_in_turns_that_end_early_the_cells_are_the_same(
+    rows: list[Row], turns: list[tuple[int, int]], piece: int
+) -> None:
+    end = rows[-1][0] // CELL_S * CELL_S + CELL_S if rows else CELL_S
+    ledger = Ledger(TWO)
+    rest, known = list(rows), 0.0
+    for now, most in turns:
+        known = max(known, min(now * 1000.0, end))
+        ledger.read([row for row in rest if row[0] < known])
+        rest = [row for row in rest if row[0] >= known]
+        ledger.advance(known // CELL_S * CELL_S, piece=piece, most=most)
+    ledger.read(rest)
+    ledger.advance(end, piece=piece)
+    ledger.advance(end, piece=10**6)
+    assert ledger.cells == whole(rows, end).cells
+    assert ledger.epochs == whole(rows, end).epochs
+
+
+@quick
 @given(rows=metered(), late=st.sets(st.integers(0, 59)), piece=st.sampled_from([1, 4, 96]))
 def test_readings_that_come_late_make_the_cells_that_they_would_have_made(
     rows: list[Row], late: set[int], piece: int

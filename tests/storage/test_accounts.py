@@ -12,9 +12,22 @@ from emdc.storage.database import connected, dialect_of, open_engine
 from emdc.storage.instants import to_text
 from emdc.storage.interval_commit import Work
 from emdc.storage.migrate import prepare, upgrade
+from emdc.storage.registry import register
 from emdc.storage.schema import counter_epochs, readings, topics
 from tests.storage.filled import fill
-from tests.storage.metering import METER, advance, after, begin, meter, number, story, tables, tell
+from tests.storage.metering import (
+    METER,
+    advance,
+    after,
+    begin,
+    made_at_once,
+    meter,
+    metering,
+    number,
+    story,
+    tables,
+    tell,
+)
 from tests.storage.old_collector import BY_HAND, ZONE, make
 from tests.storage.plant import NOON, execute, tick
 
@@ -170,3 +183,26 @@ def test_reading_counts_instead_of_an_old_row_of_its_instant(path: Path) -> None
     kept.advance(1, NOON)
     assert [row[4] for row in tables(engine)["interval_rows"]] == ["[120.5]", "[7.5]", "[122.5]"]
     engine.dispose()
+
+
+def test_long_false_zeros_are_mended_in_turns_that_each_end_early(engine: Engine) -> None:
+    """Each turn begins where the one before ended, and must know that the register comes back."""
+    with connected(engine, write=True) as connection:
+        register(connection, [metering(interval_s=INTERVAL_S)], NOON)
+    told = {INTERVAL_S * n: [1.0, 0.0 if 100 <= n < 1400 else 1000.0 + n] for n in range(1500)}
+    first = {at: values for at, values in told.items() if at < 1390 * INTERVAL_S}
+    now = after(1500 * INTERVAL_S)
+    tell(engine, first)
+    advance(engine, after(1390 * INTERVAL_S))
+    tell(engine, {at: values for at, values in told.items() if at not in first})
+    ends: list[float] = []
+    while len(ends) < 2 or ends[-1] != ends[-2]:
+        kept = Accounts(engine, tell=lambda _cells: False)
+        ends.append(kept.advance(number(engine), now).next_at or 0.0)
+        assert len(ends) < 15
+    assert ends[:-1] == sorted(set(ends))  # it went back once, at first
+    assert len(ends) > 4
+    assert advance(engine, now).cells < 96  # the days that are over are stored as such
+    found = tables(engine)
+    assert [row[2] for row in found["counter_epochs"]] == ["return"]
+    assert found == made_at_once(engine, now)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import inf
 
 from emdc.energy.answers import CELL_S, Quality
-from emdc.energy.counter import Epoch, Mark, Point, Rules, State
+from emdc.energy.counter import Edge, Epoch, Mark, Point, Rules, State
 from emdc.energy.curve import Curve
 from emdc.energy.following import Trace
 
@@ -43,14 +43,24 @@ class Account:
             self._join(trace, self.state)
         self.epochs = self.curve.epochs()
         edge = self._begun.edge
-        if (
-            edge is not None
-            and edge.energy is not None
-            and edge.end > through
-            and edge.start == self.curve.ats[-1] == self._begun.tail[-1].at
-        ):
-            # Nothing new, and how the silence ends was known before.
+        if edge is not None and edge.energy is not None and edge.end > through:
+            self._take_known(edge)
+
+    def _take_known(self, edge: Edge) -> None:
+        """Go by what was known before of a step that ends after all that was taken."""
+        tail, last = self._begun.tail, self.curve.ats[-1]
+        if edge.start == last == tail[-1].at:  # nothing new: so a silence ends
             self.curve.add_known(edge)
+            return
+        # The register comes back, and what it shows here is false. Were it otherwise by now, the
+        # fold would tell that has its end.
+        for place in self.state.lost:
+            if place.at == edge.start and last < edge.end:
+                self.curve.cut(0)
+                self.curve.ats.append(place.at)
+                self.curve.values.append(place.value)
+                self.curve.add_known(edge)
+                self.epochs = []
 
     def at_start(self, state: State, cell: float) -> State:
         """The state as it is to be kept with a cell."""

@@ -7,14 +7,15 @@ Points are held as columns: a quarter hour of a counter that only rises takes no
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, compress, count, islice
+from collections.abc import Sequence
+from itertools import compress, count, islice
 from operator import ne, sub
 from typing import Final
 
 from emdc.energy.counter import Followed, Lost, Mark, Point, Rules, State, Step
 from emdc.energy.curve import Curve
-from emdc.energy.leaps import JITTER, Leap, came_back, judge, level_after, marked, returns
+from emdc.energy.leaps import Leap, came_back, judge, level_after, marked, returns
+from emdc.energy.levels import is_steady, levels_of
 from emdc.energy.precision import rise
 
 
@@ -98,7 +99,7 @@ class Trace(Curve):
     def _take_smooth(self, ats: Sequence[float], values: list[float], gap: float | None) -> bool:
         """Accept all at once, when each follows normally on the one before; else none."""
         before = self._point(-1)
-        levels = _levels(before.value, values)
+        levels = levels_of(before.value, values)
         if (
             levels is None
             or any(before.at < mark.at <= ats[-1] for mark in self._marks)
@@ -122,7 +123,7 @@ class Trace(Curve):
         if gap is None:
             gap = min(map(sub, islice(ats, 1, None), ats), default=0.0)
         limit = rate * gap / 3600
-        if _steady(levels, limit):
+        if is_steady(levels, limit):
             return True
         if first.value != before.value:
             since = before.at
@@ -201,11 +202,10 @@ class Trace(Curve):
         self._pending = []
         back = came_back(before, first, rules=self._rules, lost=self._lost)
         if back is not None:
-            place, lost = back
+            place, self._lost = back
             self._go_back(place)
-            leap = Leap(max(rise(place.value, first.value), 0.0), "return", marked=False)
-            self._accept(first, leap)
-            self._lost = lost
+            gain = max(rise(place.value, first.value), 0.0)
+            self._accept(first, Leap(gain, "return", marked=False))
         elif len(self.ats) < self._rules.confirm:  # it began with glitches
             self._drop(len(self.ats))
             self._lost = ()
@@ -275,28 +275,3 @@ class Trace(Curve):
 
     def _point(self, index: int) -> Point:
         return Point(self.ats[index], self.values[index])
-
-
-def _levels(before: float, values: list[float]) -> list[float] | None:
-    """The values, with what only trembles held at the highest so far; None when they fall."""
-    if values[0] >= before and sorted(values) == values:
-        return values
-    levels = list(accumulate(values, max, initial=before))[1:]
-    return levels if max(map(sub, levels, values)) <= JITTER * max(before, 0.0) else None
-
-
-def _steady(levels: list[float], limit: float) -> bool:
-    """Whether no step between levels that never fall is over a limit."""
-    risen = levels[-1] - levels[0]
-    if risen <= limit:
-        return True
-    # At a tenth of the limit five steps together are below it: a fifth of the differences.
-    stride = int(limit * len(levels) / (2 * risen))
-    if stride > 1 and _highest_step([*levels[::stride], levels[-1]]) <= limit:
-        return True
-    return _highest_step(levels) <= limit
-
-
-def _highest_step(levels: list[float]) -> float:
-    steps: Iterable[float] = map(sub, islice(levels, 1, None), levels)
-    return max(steps)

@@ -23,9 +23,9 @@ from bench.rig import Result, exactly
 from emdc.energy.answers import Per
 from emdc.reading import MeterProfile, MeterReading, Topic, Value
 from emdc.storage import database, migrate, registry
-from emdc.storage.accounts import Accounts
-from emdc.storage.chronicle import Chronicle, Zones
+from emdc.storage.intervals.accounts import Accounts
 from emdc.storage.layout import MeterLayout
+from emdc.storage.past.chronicle import Chronicle, Zones
 from emdc.storage.store import Store
 
 START = datetime(2026, 3, 5, tzinfo=UTC)

@@ -37,7 +37,7 @@ from bench.history_plant import (
 )
 from bench.rig import Result, at_most
 from emdc.energy.answers import EnergyAnswer, Series
-from emdc.storage.chronicle import Chronicle
+from emdc.storage.past.chronicle import Chronicle
 from emdc.web.spans import iso
 
 DAY_S = 86_400

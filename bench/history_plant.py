@@ -18,8 +18,8 @@ from bench import plant
 from bench.engines import Database
 from emdc.reading import MeterProfile, MeterReading, Topic
 from emdc.storage import database, migrate, registry
-from emdc.storage.accounts import Accounts
 from emdc.storage.instants import to_text
+from emdc.storage.intervals.accounts import Accounts
 from emdc.storage.schema import interval_days
 from emdc.storage.store import Store
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bench import rig
-from emdc.storage.chronicle import Chronicle
 from emdc.storage.database import open_engine
+from emdc.storage.past.chronicle import Chronicle
 from emdc.system import listen
 from emdc.web.past import Past
 from emdc.web.server import server

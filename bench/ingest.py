@@ -23,8 +23,8 @@ from bench.ingest_old import WAYS, old_way
 from bench.rig import Result, at_least, at_most, exactly
 from emdc.reading import MeterReading
 from emdc.storage import database
+from emdc.storage.engines.sqlite import IMMEDIATE
 from emdc.storage.layout import MeterLayout
-from emdc.storage.sqlite import IMMEDIATE
 from emdc.storage.store import Store
 
 Layouts = dict[str, MeterLayout]

@@ -24,9 +24,9 @@ from bench.engines import Database
 from bench.rig import Result, at_most, exactly
 from emdc.daemon import calm_garbage_collection
 from emdc.reading import MeterProfile, MeterReading, Topic
-from emdc.storage.accountant import Accountant
-from emdc.storage.accounts import Accounts
 from emdc.storage.database import open_engine
+from emdc.storage.intervals.accountant import Accountant
+from emdc.storage.intervals.accounts import Accounts
 from emdc.storage.recorder import Recorder
 
 METERS = 20

@@ -16,8 +16,8 @@ from emdc.reading import MeterReading
 from emdc.storage.database import make_engine
 from emdc.storage.delivery import Delivery
 from emdc.storage.layout import Rounding
-from emdc.storage.parcel import Entries
-from emdc.storage.spool import Spool
+from emdc.storage.spool.parcel import Entries
+from emdc.storage.spool.spool import Spool
 from emdc.storage.tally import Tally
 
 METERS = 1000

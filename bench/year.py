@@ -31,10 +31,10 @@ from bench.year_plant import DAY, MINUTE_S, Meter
 from bench.year_story import COUNTERS, Story
 from emdc.energy.answers import CELL_S, DAY_S, Consumption, Per, Quality
 from emdc.storage import database, migrate
-from emdc.storage.accounts import Accounts
-from emdc.storage.chronicle import Chronicle
 from emdc.storage.database import connected
 from emdc.storage.instants import text_of
+from emdc.storage.intervals.accounts import Accounts
+from emdc.storage.past.chronicle import Chronicle
 from emdc.storage.schema import (
     counter_epochs,
     interval_days,

@@ -13,13 +13,14 @@ from sqlalchemy import Engine
 from bench.year_faults import RATIO_S, Plant, Stop
 from bench.year_plant import MINUTE_S, MUTE, NOBODY, Late, Meter, Swap
 from emdc.reading import Gap, MeterProfile, MeterReading, Topic
-from emdc.storage import corrections, registry
-from emdc.storage.accounts import Accounts
-from emdc.storage.backlog import Entry
-from emdc.storage.corrections import Said
+from emdc.storage import registry
 from emdc.storage.database import connected
-from emdc.storage.interval_commit import Work
+from emdc.storage.intervals import corrections
+from emdc.storage.intervals.accounts import Accounts
+from emdc.storage.intervals.commit import Work
+from emdc.storage.intervals.corrections import Said
 from emdc.storage.lateness import Frontier
+from emdc.storage.spool.backlog import Entry
 from emdc.storage.store import Store
 
 COUNTERS = ("in", "out")

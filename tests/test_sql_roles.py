@@ -17,10 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from emdc.cli.demo import simulated
 from emdc.reading import MeterProfile, MeterReading
 from emdc.storage import downtime
-from emdc.storage.accounts import Accounts
 from emdc.storage.database import DIALECTS, connected, open_engine
 from emdc.storage.ddl import VIEWS
 from emdc.storage.instants import to_text
+from emdc.storage.intervals.accounts import Accounts
 from emdc.storage.lateness import reopen
 from emdc.storage.migrate import prepare
 from emdc.storage.registry import register

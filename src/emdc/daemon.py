@@ -39,10 +39,10 @@ from emdc.modbus.links import Links
 from emdc.place import place
 from emdc.reading import MeterProfile, MeterReading
 from emdc.roster import Roster
-from emdc.storage import history
-from emdc.storage.accountant import Accountant
 from emdc.storage.claim import claimed
 from emdc.storage.database import Database
+from emdc.storage.intervals.accountant import Accountant
+from emdc.storage.past import history
 from emdc.storage.recorder import Recorder
 from emdc.stores import Stores, open_stores
 from emdc.system import allow_connections, ending_signals

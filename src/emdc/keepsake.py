@@ -17,7 +17,7 @@ import msgspec
 
 from emdc.config import MeterSettings, Settings
 from emdc.errors import StorageError
-from emdc.storage.salvage import flush_folder, set_aside
+from emdc.storage.spool.salvage import flush_folder, set_aside
 from emdc.stores import spool_path
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ import platformdirs
 
 from emdc.config import Settings
 from emdc.storage import database, migrate
-from emdc.storage.chronicle import Chronicle, Zones
 from emdc.storage.database import Database
-from emdc.storage.spool import Spool
-from emdc.storage.sqlite import sqlite_file
+from emdc.storage.engines.sqlite import sqlite_file
+from emdc.storage.past.chronicle import Chronicle, Zones
+from emdc.storage.spool.spool import Spool
 from emdc.zone import machine_zone
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from emdc.cli import execute
-from emdc.storage.parcel import Entries
-from emdc.storage.spool import Spool
+from emdc.storage.spool.parcel import Entries
+from emdc.storage.spool.spool import Spool
 from tests.storage.plant import NOON, open_new, reading, store
 from tests.storage.plant import execute as change
 

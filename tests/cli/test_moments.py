@@ -4,7 +4,7 @@ import pytest
 
 from emdc.cli.moments import moment, span
 from emdc.errors import ConfigError
-from emdc.storage.samples import Span
+from emdc.storage.past.samples import Span
 from tests.storage.plant import NOON
 
 

@@ -13,8 +13,8 @@ from emdc.storage.database import connected, dialect_of, open_engine
 from emdc.storage.instants import to_text
 from emdc.storage.layout import ReadingRow
 from emdc.storage.migrate import prepare
+from emdc.storage.past.samples import Export, StoredTopic
 from emdc.storage.places import place
-from emdc.storage.samples import Export, StoredTopic
 from emdc.storage.schema import metadata
 from tests.servers import fresh, mariadb, postgresql
 from tests.storage.plant import tick

@@ -12,9 +12,9 @@ import msgspec
 from sqlalchemy import Connection, Engine, Table, select
 
 from emdc.reading import MeterProfile, Topic
-from emdc.storage.accounts import Accounts, Advanced
 from emdc.storage.database import connected, dialect_of
 from emdc.storage.instants import to_text
+from emdc.storage.intervals.accounts import Accounts, Advanced
 from emdc.storage.lateness import reopen
 from emdc.storage.layout import ReadingRow
 from emdc.storage.registry import register

@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 from emdc.reading import MeterProfile, MeterReading, Topic, Value
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import prepare
-from emdc.storage.parcel import Event
 from emdc.storage.recorder import Recorder
-from emdc.storage.spool import Spool
+from emdc.storage.spool.parcel import Event
+from emdc.storage.spool.spool import Spool
 from emdc.storage.tally import StorageStatus
 from tests.program import PATIENCE_S
 

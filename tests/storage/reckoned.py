@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from emdc.storage.accounts import Accounts
+from emdc.storage.intervals.accounts import Accounts
 
 
 def reckon(engine: Engine, now: datetime) -> None:

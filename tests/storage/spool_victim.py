@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 
 from emdc.reading import MeterReading
-from emdc.storage.parcel import Entries
-from emdc.storage.spool import Spool
+from emdc.storage.spool.parcel import Entries
+from emdc.storage.spool.spool import Spool
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

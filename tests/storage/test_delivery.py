@@ -15,8 +15,8 @@ from emdc.storage import known
 from emdc.storage.conservation import conservation
 from emdc.storage.database import make_engine
 from emdc.storage.delivery import Delivery
-from emdc.storage.parcel import Entries, Event, Started, Stopped
-from emdc.storage.spool import Spool
+from emdc.storage.spool.parcel import Entries, Event, Started, Stopped
+from emdc.storage.spool.spool import Spool
 from emdc.storage.tally import Tally
 from tests.program import free_port, until
 from tests.storage.plant import METER, NOON, execute, profile, reading, rows, store, tick

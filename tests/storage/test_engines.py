@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from emdc.errors import StorageError
 from emdc.reading import Gap, MeterProfile, MeterReading, Topic, Value
 from emdc.storage.conservation import conservation
-from emdc.storage.history import latest_readings
+from emdc.storage.past.history import latest_readings
 from tests.storage.plain import ask
 from tests.storage.plant import METER, profile, reading, recording, store, tick
 

@@ -13,8 +13,8 @@ from emdc.reading import MeterProfile, Topic
 from emdc.storage.claim import claimed
 from emdc.storage.conservation import conservation
 from emdc.storage.database import open_engine
-from emdc.storage.history import latest_readings
 from emdc.storage.migrate import prepare
+from emdc.storage.past.history import latest_readings
 from tests.servers import fresh, mariadb, private
 from tests.storage.plain import ask
 from tests.storage.plant import METER, profile, reading, store, tick

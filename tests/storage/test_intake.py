@@ -12,7 +12,7 @@ from emdc.storage.instants import to_text
 from emdc.storage.intake import Intake, NewValue, known
 from emdc.storage.merge import Merged, merge
 from emdc.storage.migrate import upgrade
-from emdc.storage.samples import Export, stored_topics
+from emdc.storage.past.samples import Export, stored_topics
 from tests.storage.filled import KINDS, fill, opened, stored
 from tests.storage.plant import METER, execute, profile, reading, rows, store, tick
 from tests.storage.test_old_samples import PACIFIC, TABLES, W

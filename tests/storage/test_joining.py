@@ -10,7 +10,7 @@ from emdc.errors import ConfigError, StorageError
 from emdc.reading import MeterProfile, MeterReading, Topic
 from emdc.storage.conservation import conservation
 from emdc.storage.recorder import Recorder
-from emdc.storage.spool import Spool
+from emdc.storage.spool.spool import Spool
 from tests.storage.plant import METER, NOON, profile, reading, recording, rows, tick, until
 
 LATE = "UW/roof/inverter"

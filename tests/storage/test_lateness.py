@@ -7,9 +7,9 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from emdc.reading import Value
-from emdc.storage.accounts import Accounts
 from emdc.storage.database import connected, dialect_of
 from emdc.storage.instants import to_text
+from emdc.storage.intervals.accounts import Accounts
 from emdc.storage.lateness import reopen
 from emdc.storage.merge import Keep, Replace, merge
 from emdc.storage.places import place

@@ -8,7 +8,7 @@ from emdc.storage import old_samples as module
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import prepare, upgrade
 from emdc.storage.old_samples import LeftOut, old_samples
-from emdc.storage.samples import Export, Span, stored_topics
+from emdc.storage.past.samples import Export, Span, stored_topics
 from tests.servers import fresh, mariadb
 from tests.storage.filled import stored
 from tests.storage.plant import execute

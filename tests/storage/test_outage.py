@@ -17,7 +17,7 @@ from emdc.storage.layout import MeterLayout
 from emdc.storage.migrate import prepare
 from emdc.storage.recorder import Recorder
 from emdc.storage.registry import register
-from emdc.storage.spool import Spool
+from emdc.storage.spool.spool import Spool
 from emdc.storage.store import Store
 from tests.servers import PrivateServer, fresh, private
 from tests.storage.plant import METER, NOON, profile, reading, recording, store, tick, until

@@ -9,8 +9,8 @@ from sqlalchemy import URL, make_url
 from emdc.errors import StorageError
 from emdc.reading import MeterReading
 from emdc.storage.database import connected, open_engine
-from emdc.storage.history import latest_readings
 from emdc.storage.migrate import prepare
+from emdc.storage.past.history import latest_readings
 from tests.program import free_port
 from tests.servers import fresh, private
 from tests.storage.plain import ask

@@ -10,8 +10,8 @@ from emdc.reading import MeterProfile, MeterReading
 from emdc.storage import downtime
 from emdc.storage.conservation import conservation
 from emdc.storage.database import connected, dialect_of
-from emdc.storage.history import latest_readings, sparklines
 from emdc.storage.instants import to_text
+from emdc.storage.past.history import latest_readings, sparklines
 from tests.storage.plain import ask
 from tests.storage.plant import METER, METRICS, NOON, profile, reading, store, tick
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from emdc.storage.delivery import Delivery
 from emdc.storage.schema import meters
-from emdc.storage.spool import Spool
+from emdc.storage.spool.spool import Spool
 from emdc.storage.tally import Tally
 from tests.storage.plant import METER, NOON, profile, reading, rows
 

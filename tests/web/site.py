@@ -17,9 +17,9 @@ from sqlalchemy import Engine
 from emdc.collector.cycle import Collector, CycleReport
 from emdc.collector.latest import Latest
 from emdc.reading import MeterProfile, MeterReading, Topic, Value
-from emdc.storage.chronicle import Chronicle, Zones
 from emdc.storage.database import open_engine
 from emdc.storage.migrate import prepare
+from emdc.storage.past.chronicle import Chronicle, Zones
 from emdc.web.app import build
 from emdc.web.past import Past
 from emdc.web.service import Points, Service

@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from emdc.reading import MeterProfile, MeterReading, Value
-from emdc.storage.accounts import Accounts
 from emdc.storage.database import open_engine
+from emdc.storage.intervals.accounts import Accounts
 from emdc.storage.migrate import prepare
 from emdc.storage.recorder import Recorder
 from tests.web.site import EATON, NEXUS, NOW, TOPICS, Site

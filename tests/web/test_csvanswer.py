@@ -11,8 +11,8 @@ from litestar.testing import TestClient
 from sqlalchemy import Engine
 
 from emdc.cli.csvfile import instant_of, topic_of, value_of
-from emdc.storage import chronicle
 from emdc.storage.instants import to_text
+from emdc.storage.past import chronicle
 from emdc.web import history
 from tests.web.site import served
 from tests.web.stored import FIRMWARE, MINUTES, SILENT, TEXT, VOLTS, minute, spoil, stored_site

@@ -1,7 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from emdc.storage.accountant import IntervalsStatus
+from emdc.storage.intervals.accountant import IntervalsStatus
 from emdc.storage.tally import StorageStatus
 from emdc.web.intervals_health import interval_families, intervals, intervals_problems
 

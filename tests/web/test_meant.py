@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from emdc.cli import execute
 from emdc.reading import MeterProfile, Topic
-from emdc.storage.energy_read import POWERS
+from emdc.storage.past.energy_read import POWERS
 from emdc.storage.recorder import Recorder
 from emdc.web import meant
 from tests.web.site import EATON, NEXUS, NOW, Site

@@ -18,7 +18,7 @@ from emdc.config.table import CONFIG, Setting
 from emdc.storage.conservation import Conservation, conservation
 from emdc.storage.database import Database
 from emdc.storage.integrity import Finding, examine, unchecked
-from emdc.storage.spooled import Spooled, look
+from emdc.storage.spool.spooled import Spooled, look
 
 SINCE: Final = Setting(
     "", "since", "text", None, "Count from here on: ISO 8601 with a zone, or a date, midnight UTC"

@@ -18,10 +18,10 @@ from emdc.energy.answers import Consumption
 from emdc.energy.periods import instant
 from emdc.errors import ConfigError
 from emdc.reading import Value
-from emdc.storage import corrections
-from emdc.storage.accounts import Accounts
-from emdc.storage.corrections import Counter, Said
 from emdc.storage.database import Database
+from emdc.storage.intervals import corrections
+from emdc.storage.intervals.accounts import Accounts
+from emdc.storage.intervals.corrections import Counter, Said
 
 _EARLIER_DAYS: Final = 31
 """Days before the one that is meant that are compared: an outage may have begun there."""

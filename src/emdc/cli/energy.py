@@ -16,7 +16,7 @@ from emdc.energy.answers import Consumption, EnergyAnswer, Per, Quality, TopicFa
 from emdc.energy.spans import midnight_a_week_before
 from emdc.errors import ConfigError
 from emdc.reading import Value
-from emdc.storage.behind import behind
+from emdc.storage.past.behind import behind
 from emdc.web.meant import topics_of
 
 TOPIC: Final = Setting(

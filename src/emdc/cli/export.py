@@ -22,9 +22,9 @@ from emdc.config import Settings
 from emdc.config.table import CONFIG, Setting
 from emdc.csvcells import text_cell, value_cell
 from emdc.errors import ConfigError
+from emdc.storage.engines.sqlite import sqlite_file
 from emdc.storage.old_samples import LeftOut
-from emdc.storage.samples import Export, Tick, chosen, stored_topics
-from emdc.storage.sqlite import sqlite_file
+from emdc.storage.past.samples import Export, Tick, chosen, stored_topics
 
 TOPIC: Final = Setting(
     "",

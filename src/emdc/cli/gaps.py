@@ -18,7 +18,7 @@ from emdc.energy.answers import GapRange
 from emdc.energy.spans import a_week_before
 from emdc.errors import ConfigError
 from emdc.reading import Value
-from emdc.storage.chronicle_topics import UTC
+from emdc.storage.past.topics import UTC
 from emdc.web.meant import topics_of
 
 METER: Final = Setting("", "meter", "text", None, "Only this meter, by its name")

@@ -18,10 +18,10 @@ from emdc.config import Settings
 from emdc.config.table import CONFIG, Setting
 from emdc.errors import ConfigError, StorageError
 from emdc.storage.database import Database, open_engine
+from emdc.storage.engines.sqlite import sqlite_file
 from emdc.storage.instants import to_text
 from emdc.storage.intake import Intake, Known, known
 from emdc.storage.migrate import prepare
-from emdc.storage.sqlite import sqlite_file
 
 FILE: Final = Setting("", "file", "path", None, "CSV file; - is standard input")
 DRY_RUN: Final = Setting("", "dry_run", "switch", False, "Say what would be stored, store nothing")

@@ -12,7 +12,7 @@ from emdc.cli.terminal import note, say
 from emdc.config.table import CONFIG, Setting
 from emdc.daemon import utc_now
 from emdc.errors import ConfigError
-from emdc.storage.accounts import Accounts, Advanced
+from emdc.storage.intervals.accounts import Accounts, Advanced
 
 AGAIN: Final = Setting(
     "",

@@ -16,7 +16,7 @@ from emdc.energy.answers import EpochRow
 from emdc.energy.counter import MarkKind
 from emdc.errors import ConfigError
 from emdc.reading import Value
-from emdc.storage.corrections import Said
+from emdc.storage.intervals.corrections import Said
 
 METER: Final = Setting("", "meter", "text", None, "A meter, by its name")
 TOPIC: Final = Setting("", "topic", "text", None, "A counter, by its name")

@@ -8,8 +8,8 @@ from emdc.cli.terminal import note, say
 from emdc.config import Settings
 from emdc.config.table import CONFIG, Setting
 from emdc.storage import database, migrate
+from emdc.storage.engines.sqlite import sqlite_file
 from emdc.storage.existing import open_existing
-from emdc.storage.sqlite import sqlite_file
 
 REVISION: Final = Setting("", "revision", "text", "head", "Revision to upgrade to")
 ZONE: Final = Setting(

@@ -7,7 +7,7 @@ from typing import Final
 from emdc.config.table import Setting
 from emdc.errors import ConfigError
 from emdc.storage.instants import to_text
-from emdc.storage.samples import Span
+from emdc.storage.past.samples import Span
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EXPECTED: Final = "expected such as 2026-03-01T12:00:00Z, 2026-03-01T12:00:00-08:00 or 2026-03-01"

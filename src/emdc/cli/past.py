@@ -23,8 +23,8 @@ from emdc.csvcells import value_cell
 from emdc.energy.answers import TopicFacts
 from emdc.errors import ConfigError
 from emdc.reading import Value
-from emdc.storage.chronicle import Chronicle
 from emdc.storage.database import Database
+from emdc.storage.past.chronicle import Chronicle
 from emdc.stores import open_chronicle
 from emdc.web import meant
 

@@ -10,9 +10,9 @@ from typing import TypeAlias
 from emdc.cli.settings import load, without_meters
 from emdc.config import Settings
 from emdc.errors import ConfigError
-from emdc.storage.accounts import Accounts
 from emdc.storage.database import Database
 from emdc.storage.existing import open_existing, require_head
+from emdc.storage.intervals.accounts import Accounts
 
 Tell: TypeAlias = Callable[[int], None]
 

@@ -12,7 +12,7 @@ from emdc.config.table import Setting
 from emdc.csvcells import text_cell, value_cell
 from emdc.errors import ConfigError
 from emdc.storage.instants import from_text
-from emdc.storage.samples import Export, StoredTopic, Tick
+from emdc.storage.past.samples import Export, StoredTopic, Tick
 
 Rows: TypeAlias = list[Sequence[object]]
 

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, text
 
 from emdc.errors import StorageError
 from emdc.storage.database import Database, connected, is_memory
-from emdc.storage.dialect import LOOPBACK
+from emdc.storage.engines.dialect import LOOPBACK
 from emdc.storage.urls import shown
 
 _PEER: Final = Struct("3i")  # process, user, group: unix(7), SO_PEERCRED

@@ -16,9 +16,9 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from emdc.errors import ConfigError, StorageError
-from emdc.storage import mysql, postgresql, sqlite
-from emdc.storage.dialect import SILENCE_S, Dialect
-from emdc.storage.sqlite import IMMEDIATE
+from emdc.storage.engines import mysql, postgresql, sqlite
+from emdc.storage.engines.dialect import SILENCE_S, Dialect
+from emdc.storage.engines.sqlite import IMMEDIATE
 from emdc.storage.urls import reason, shown
 
 Database: TypeAlias = Engine

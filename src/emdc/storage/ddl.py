@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Dialect, insert, inspect, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from emdc.storage.interval_view import VIEW, interval_view
+from emdc.storage.engines.interval_view import VIEW, interval_view
+from emdc.storage.engines.views import VIEW_NAMES, engine_name, view_statements
 from emdc.storage.schema import (
     HEAD,
     ONLY,
@@ -20,7 +21,6 @@ from emdc.storage.schema import (
     metadata,
     volttron_table_definitions,
 )
-from emdc.storage.views import VIEW_NAMES, engine_name, view_statements
 
 VIEWS: Final = (*VIEW_NAMES, VIEW)
 

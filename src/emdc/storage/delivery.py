@@ -18,13 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from emdc.errors import ConfigError, StorageError
 from emdc.reading import MeterProfile, MeterReading
 from emdc.storage import known, migrate, registry
-from emdc.storage.backlog import Entry
 from emdc.storage.database import DIALECTS, connected, is_memory
 from emdc.storage.errands import Errands
 from emdc.storage.lateness import Frontier
 from emdc.storage.layout import MeterLayout
-from emdc.storage.parcel import Entries, Event, Started, Stopped
-from emdc.storage.spool import Spool
+from emdc.storage.spool.backlog import Entry
+from emdc.storage.spool.parcel import Entries, Event, Started, Stopped
+from emdc.storage.spool.spool import Spool
 from emdc.storage.store import Outcome, Store
 from emdc.storage.tally import Tally
 from emdc.storage.urls import reason, shown

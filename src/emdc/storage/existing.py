@@ -13,8 +13,8 @@ from sqlalchemy import Engine, event, make_url
 from emdc.errors import ConfigError, SchemaError
 from emdc.storage import migrate
 from emdc.storage.database import connect, make_engine, probe
+from emdc.storage.engines.sqlite import sqlite_file
 from emdc.storage.schema import HEAD, REVISIONS
-from emdc.storage.sqlite import sqlite_file
 from emdc.storage.urls import shown
 
 _SILENCE_S: Final = 600

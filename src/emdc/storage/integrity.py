@@ -10,8 +10,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, func, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from emdc.storage import interval_checks
 from emdc.storage.database import connected
+from emdc.storage.intervals import checks as interval_checks
 from emdc.storage.schema import gaps, meta, metadata, meters, readings, schedules, topics
 from emdc.storage.urls import reason
 

@@ -20,12 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from emdc.errors import SchemaError, StorageError
 from emdc.reading import Gap, MeterProfile, MeterReading
-from emdc.storage.backlog import Backlog, Entry, Write
 from emdc.storage.database import is_memory
 from emdc.storage.delivery import Delivery
 from emdc.storage.layout import Rounding
-from emdc.storage.parcel import Entries, Event, Started, Stopped
-from emdc.storage.spool import Spool
+from emdc.storage.spool.backlog import Backlog, Entry, Write
+from emdc.storage.spool.parcel import Entries, Event, Started, Stopped
+from emdc.storage.spool.spool import Spool
 from emdc.storage.store import Outcome
 from emdc.storage.tally import StorageStatus, Tally
 from emdc.storage.urls import reason, shown

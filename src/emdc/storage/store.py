@@ -19,15 +19,15 @@ from sqlalchemy.exc import DBAPIError
 from emdc.errors import StorageError
 from emdc.reading import Gap, MeterReading, Value
 from emdc.storage import downtime
-from emdc.storage.backlog import Entry
 from emdc.storage.columns import Values
 from emdc.storage.database import DIALECTS, is_memory
-from emdc.storage.dialect import GapRow, refuses_row
+from emdc.storage.engines.dialect import GapRow, refuses_row
+from emdc.storage.engines.sqlite import IMMEDIATE, keep_newest
 from emdc.storage.instants import MICROSECOND, from_text, to_microseconds, to_text
 from emdc.storage.lateness import reopen_new
 from emdc.storage.layout import MeterLayout, ReadingRow
 from emdc.storage.schema import gaps, readings
-from emdc.storage.sqlite import IMMEDIATE, keep_newest
+from emdc.storage.spool.backlog import Entry
 from emdc.storage.urls import reason
 
 log = logging.getLogger(__name__)

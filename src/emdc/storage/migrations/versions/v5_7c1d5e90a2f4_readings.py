@@ -13,7 +13,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from emdc.errors import SchemaError
 from emdc.storage import old_rows, steps
 from emdc.storage.columns import LONG_TEXT, MYSQL_TABLE, SECONDS, Instant, SlotValues
-from emdc.storage.views import VIEW_NAMES, engine_name, view_statements
+from emdc.storage.engines.views import VIEW_NAMES, engine_name, view_statements
 
 revision = "7c1d5e90a2f4"
 down_revision = "54207f6995cd"

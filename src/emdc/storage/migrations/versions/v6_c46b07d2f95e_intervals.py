@@ -12,8 +12,8 @@ from alembic import context, op
 from emdc.errors import SchemaError
 from emdc.storage import steps
 from emdc.storage.columns import LONG_TEXT, MYSQL_TABLE, Instant
-from emdc.storage.interval_view import VIEW, interval_view
-from emdc.storage.views import engine_name
+from emdc.storage.engines.interval_view import VIEW, interval_view
+from emdc.storage.engines.views import engine_name
 
 revision = "c46b07d2f95e"
 down_revision = "7c1d5e90a2f4"

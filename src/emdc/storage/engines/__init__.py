@@ -1,0 +1,1 @@
+"""What each kind of database says differently. All else speaks to `dialect`."""

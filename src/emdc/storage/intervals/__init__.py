@@ -1,0 +1,1 @@
+"""Quarter hours: made of stored readings by `energy.cells`, and kept."""

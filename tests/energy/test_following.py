@@ -216,6 +216,22 @@ def test_a_meter_that_counts_may_pass_the_old_register_when_it_can(
     assert kinds(found) == kinds_
 
 
+def test_false_zeros_that_flicker_and_stand_never_become_consumption() -> None:
+    # In the six hours that it stood at 0.5 it could have risen to where it was.
+    false = [0.0] * 10 + [0.5] * 6 * HOUR
+    found = followed(climbing(300, 5, by=0.1) + false + climbing(302, 5, by=0.1))
+    assert kinds(found) == ["return"]
+    assert total(found) == 2.4
+
+
+def test_a_register_that_counted_a_year_does_not_fall_back() -> None:
+    year = [Point(3600.0 * n, 5000 + n) for n in range(1, 8760)]
+    points = minutes(climbing(300, 5)) + year + minutes(climbing(1000, 4), start=3600.0 * 8760)
+    found = follow(NEW, points, rules=METER)
+    assert kinds(found) == ["jump", "reset"]
+    assert total(found) == 4 + 8758 + 3
+
+
 def test_what_counted_for_long_does_not_come_back() -> None:
     days = 40
     points = minutes(climbing(53700, 5))

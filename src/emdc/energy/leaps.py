@@ -17,7 +17,7 @@ three phases goes back by a unit in the last place (2^-24) now and then."""
 _STANDS_S: Final = 86400.0
 """The longest time that a register may stand still and then rise by all that was counted."""
 _AWAY_S: Final = 31 * 86400.0
-"""A register that counted since, and for so long, does not rise back to where it was."""
+"""A register that counted since, and for so long, does not come back to where it was."""
 _REMEMBERED: Final = 3
 
 
@@ -58,11 +58,13 @@ def returns(lost: Sequence[Lost], before: Point, point: Point, *, rules: Rules) 
     """Whether a rise brings the register back to where it was before a leap, however long it took.
 
     It does when one step is most of the way back: then the register had not been counting. One that
-    had may go by where it was, when it can rise so fast.
+    had may go by where it was, when it can rise so far in that step alone.
     """
+    rate, span = rules.max_rate, point.at - before.at
+    fast = rate is None or not _possible(before.value, point.value, max_rate=rate, span=span)
     return any(
         before.value < place.value <= point.value
-        and (before.value <= place.shown or rules.max_rate is None)
+        and (before.value <= place.shown or fast)
         and point.value - before.value > (place.value - place.shown) / 2
         and point.value - place.value >= before.value - place.shown
         for place in lost
@@ -81,7 +83,7 @@ def came_back(
         gain, span = point.value - place.value, point.at - place.at
         if (
             -gain <= JITTER * abs(place.value)
-            and (point.value < before.value or before.value <= place.shown or span <= _AWAY_S)
+            and (before.value <= place.shown or span <= _AWAY_S)
             and (
                 rules.max_rate is None
                 or _possible(place.value, point.value, max_rate=rules.max_rate, span=span)

@@ -3,10 +3,10 @@
 It costs half of what one after the other costs, with meters that can do it. Many cannot: some
 answer the first request of a segment only, some close, some mix the answers up. The first time that
 an answer is missing or out of order, the link asks one at a time for as long as the process runs,
-or for a pause where groups were answered before: it doubles each time. What has no answer yet is
-asked again on a new connection: a short wait, once, and no value lost. Silence alone proves
-nothing, as a meter may be off: then the next exchange with its unit goes one at a time, and what
-comes of that decides.
+or for a pause where groups were answered before: it doubles until all goes well for longer than the
+next one. What has no answer yet is asked again on a new connection: a short wait, once, and no
+value lost. Silence alone proves nothing, as a meter may be off: then the next exchange with its
+unit goes one at a time, and what comes of that decides.
 Rule to keep: each answer is checked against the transaction id and header of its own request.
 """
 
@@ -46,7 +46,7 @@ class PipelinedLink(TcpLink):
     """See the module. Made by `Links.link`, never with a pause between requests."""
 
     __slots__ = (
-        *("_again_at", "_doubted", "_first", "_group", "_groups", "_left", "_of"),
+        *("_again_at", "_back_at", "_doubted", "_first", "_group", "_groups", "_left", "_of"),
         *("_pause_s", "_proven", "_sent_at"),
     )
 
@@ -68,7 +68,9 @@ class PipelinedLink(TcpLink):
         self._sent_at = 0.0
         self._proven = False  # a group was answered to its end
         self._doubted: set[int] = set()  # units that said nothing to a group
-        self._again_at, self._pause_s = math.inf, SHORTEST_PAUSE_S  # of one that could before
+        # Of one that could before: until when it is asked one at a time, and since when not.
+        self._again_at = self._back_at = math.inf
+        self._pause_s = SHORTEST_PAUSE_S
 
     def _send(self) -> None:
         exchange, connection = self._current, self._socket
@@ -239,8 +241,11 @@ class PipelinedLink(TcpLink):
         self.pipeline = 1
         said = "from now on"
         if self._proven:
+            now = self._loop.time()
+            if now > self._back_at + self._pause_s:
+                self._pause_s = SHORTEST_PAUSE_S
             said = f"for {self._pause_s:,.0f} s"
-            self._again_at = self._loop.time() + self._pause_s
+            self._again_at = now + self._pause_s
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         log.warning(
             f"meter does not take several requests at once, asked one at a time {said}",
@@ -249,9 +254,10 @@ class PipelinedLink(TcpLink):
 
     def _tries_again(self) -> bool:
         """Whether the pause is over of a meter that could take several."""
-        if self._loop.time() < self._again_at:
+        now = self._loop.time()
+        if now < self._again_at:
             return False
-        self.pipeline, self._again_at = self.settings.pipeline, math.inf
+        self.pipeline, self._again_at, self._back_at = self.settings.pipeline, math.inf, now
         return True
 
     def _drop_connection(self) -> None:

@@ -48,6 +48,16 @@ def test_registers_of_a_swap_say_what_was_counted_in_between(
     assert cells(lines[4]) == [WH, "2026-03-01", "14,350", "14,380", "Wh", "suspect"]
 
 
+def test_figure_that_makes_far_more_than_any_day_had_is_named_with_the_way_back(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = "2026-03-01T13:58:00-08:00"
+    flags = (f"--topic={WH}", f"--at={at}", "--before=9999999", "--after=0")
+    lines, _ = printed(capsys, database, "meter", "swap", *flags)
+    (said,) = [line for line in lines if "10 times" in line]
+    assert f"emdc meter epoch --topic={WH} --at={at} --remove" in said
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

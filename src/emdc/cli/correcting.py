@@ -30,6 +30,7 @@ _MOST_DAYS: Final = 10
 _NEAR_S: Final = 86_400.0
 _BESIDE_S: Final = 3600.0
 """So near a reading says where a register can have been."""
+_FAR: Final = 10
 _PAUSE_S: Final = 0.002
 _BEHIND: Final = timedelta(minutes=1)
 """As for `emdc intervals`."""
@@ -206,7 +207,8 @@ def _print(engine: Database, settings: Settings, subject: _Subject, before: Sequ
         rows = _rows(subject, before, after)
         columns = ("counter", "day", ">before", ">after", "unit", "quality")
         print_table(f"What was counted, by days of {subject.zone}", columns, rows)
-        for counter in subject.counters:
+        for counter, was, now in zip(subject.counters, before, after, strict=True):
+            _tell_much(counter, subject, was, now)
             _tell_found(stored, counter, subject)
 
 
@@ -233,11 +235,23 @@ def _energy(days: Days, day: float) -> float | None:
     return days[day].energy if day in days else None
 
 
+def _tell_much(counter: Counter, subject: _Subject, was: Days, now: Days) -> None:
+    """Name a day that has far more than any had: a figure may be mistyped."""
+    most = max((one.energy for one in was.values() if one.energy), default=None)
+    if most is not None and any((one.energy or 0.0) > _FAR * most for one in now.values()):
+        say(
+            f"{counter.name}: a day has more than {_FAR} times what any had in the month before; if"
+            f" a figure is mistyped, emdc meter epoch --topic={counter.name}"
+            f" --at={iso(subject.at, subject.zone)} --remove forgets it"
+        )
+
+
 def _tell_found(stored: Past, counter: Counter, subject: _Subject) -> None:
     """Name what the program still finds near it: perhaps that is what was meant."""
     for row in stored.chronicle.epochs(counter.name):
         if row.source == "found" and abs(row.at - subject.at) <= _NEAR_S:
             say(
                 f"{counter.name}: a {row.kind} is still found at {iso(row.at, subject.zone)}, from"
-                f" {figure(row.before)} to {figure(row.after)}; when that is it, --at is its time"
+                f" {figure(row.before)} to {figure(row.after)}; if you meant that one, give its"
+                " time as --at"
             )

@@ -79,7 +79,7 @@ class MeterReading(NamedTuple):
     def answered(self) -> bool:
         """The meter was there: it gave a value, or an answer that holds none."""
         return len(self.gaps) < len(self.metrics) or any(
-            map(_is_answer, set(self.gaps.values()))  # a dead meter has one reason for all
+            map(is_answer, set(self.gaps.values()))  # a dead meter has one reason for all
         )
 
 
@@ -125,7 +125,8 @@ class MeterProfile:
     max_power (kW, when it is known). Recorded with its time."""
 
 
-def _is_answer(reason: GapReason) -> bool:
+def is_answer(reason: GapReason) -> bool:
+    """Whether a meter that gave this instead of a value was there."""
     if reason in {"exception:10", "exception:11"}:  # a gateway says that the meter is not there
         return False
     return reason.startswith("exception:") or reason in _ANSWERS

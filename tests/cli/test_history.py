@@ -250,4 +250,4 @@ def test_plot_without_its_package_says_what_to_install(
     monkeypatch.setitem(sys.modules, "plotext", None)
     for command in ("history", "energy"):
         said = refused(capsys, recorded, command, f"--topic={WATTS}", *HOUR, "--plot")
-        assert "plotext, which is not installed: pip install 'plotext>=5.3,<6'" in said
+        assert "plotext, which is not installed: pip install 'emdc[plot]'" in said

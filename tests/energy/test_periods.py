@@ -300,6 +300,30 @@ def test_what_is_no_time_is_refused_with_examples(said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "said", ["-1M", "-1y", "-1month", "-1 month", "-7", "-7D", "-12H", "-1.5h", "-1MIN"]
+)
+def test_so_long_ago_in_another_unit_is_refused_with_the_units(said: str) -> None:
+    with pytest.raises(ValueError, match=r"the units s, min, h, d and w, .* give a date$") as error:
+        instant(said, PARIS, NOW)
+    assert str(error.value).startswith(f"{said!r}, expected such as 2026-03-01, ")
+
+
+@pytest.mark.parametrize(
+    ("said", "never"),
+    [
+        *[("2026-02-30", True), ("20260230", True), ("2026-02-29T12:00", True)],
+        *[("2026-04-31 12:00:00Z", True), ("1900-02-29", True)],
+        *[("2024-02-29T25:00", False), ("2026-01-31T25:00", False), ("2026-13-31", False)],
+        *[("2026-01-32", False), ("0000-01-31", False), ("-1M", False)],
+    ],
+)
+def test_a_day_that_its_month_does_not_have_is_said(said: str, *, never: bool) -> None:
+    with pytest.raises(ValueError, match="expected such as") as error:
+        instant(said, PARIS, NOW)
+    assert str(error.value).endswith("; there is no such day") == never
+
+
+@pytest.mark.parametrize(
     "said", ["1969-12-31", "0001-01-01", "9999-12-31T23:59:59-12:00", "-99999d"]
 )
 def test_a_time_outside_the_calendar_is_refused(said: str) -> None:

@@ -58,6 +58,23 @@ def test_a_file_that_is_no_database_is_an_error(path: Path) -> None:
     opened.dispose()
 
 
+def test_a_file_that_is_no_database_is_named_as_it_was_given(path: Path) -> None:
+    path.write_bytes(b"these are my notes " * 100)
+    opened = open_existing(f"sqlite:///{path}")
+    with pytest.raises(StorageError) as error, connected(opened):
+        pass
+    expected = "not a database of SQLite, expected one that EMDC has written"
+    assert str(error.value) == f"database {path}: {expected}"
+    opened.dispose()
+
+
+def test_a_file_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "my meters.db"
+    with pytest.raises(ConfigError, match="--db_host") as error:
+        open_existing(f"sqlite:///{path}")
+    assert str(error.value).endswith(f"; emdc run --db_host='{path}' makes one")
+
+
 def test_a_server_is_read_and_waited_for(server_url: str) -> None:
     opened = open_existing(server_url)
     with connected(opened) as connection:

@@ -31,7 +31,7 @@ from emdc.web import meant
 JSON: Final = Setting("", "json", "switch", False, "Print JSON instead of a table")
 CSV: Final = Setting("", "csv", "switch", False, "Print CSV instead of a table")
 PLOT: Final = Setting(
-    "", "plot", "switch", False, "Draw it in the terminal; needs the package plotext below 6"
+    "", "plot", "switch", False, "Draw it in the terminal; needs pip install 'emdc[plot]'"
 )
 
 Form: TypeAlias = Literal["table", "json", "csv", "plot"]

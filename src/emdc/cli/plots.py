@@ -130,7 +130,7 @@ def require() -> Any:
     except ImportError as error:
         raise ConfigError(
             "--plot: needs the package plotext, which is not installed:"
-            " pip install 'plotext>=5.3,<6'"
+            " pip install 'emdc[plot]', in a clone .venv/bin/pip install -e '.[plot]'"
         ) from error
     return plotext
 

@@ -15,7 +15,8 @@ from emdc.energy.spans import Span, step_seconds
 from emdc.errors import ConfigError
 
 TIMES: Final = (
-    "ISO 8601, without a zone by the meter's clock; a date; now, today, yesterday, -12h or -7d"
+    "ISO 8601, without a zone by the meter's clock; a date; now, today, yesterday; so long ago in"
+    " s, min, h, d or w, such as -12h or -7d"
 )
 END: Final = Setting(
     "", "end", "text", None, "End, which is not part of it, as --start; default now"

@@ -8,6 +8,7 @@ was. Pure: no clock; now is an argument.
 
 import math
 import re
+from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise, takewhile
@@ -46,6 +47,13 @@ _EXPECTED: Final = (
 _MONTH: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
 _DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 _AGO: Final = re.compile(r"-([0-9]{1,9}) ?(s|m|min|h|d|w)")
+_LIKE_AGO: Final = re.compile(r"-[0-9.,]+ ?[A-Za-z]*")
+_UNITS: Final = (
+    "; so long ago has a whole number and one of the units s, min, h, d and w, in small letters:"
+    " for months and years give a date"
+)
+_NO_DAY: Final = "; there is no such day"
+_LIKE_DAY: Final = re.compile(r"([0-9]{4})-?(0[1-9]|1[0-2])-?(29|30|31)(?:[Tt ].*)?")
 _AGO_S: Final = {"s": 1, "m": 60, "min": 60, "h": _HOUR_S}
 _AGO_DAYS: Final = {"d": 1, "w": 7}
 _LONGEST: Final = 40
@@ -158,18 +166,19 @@ def instant(text: str, zone: ZoneInfo, now: float) -> float:
     """Seconds since 1970 of a time as people say it.
 
     ISO 8601 with an offset, or without one and then in `zone`; a date, a month or a year, which
-    mean where they begin; `now`, `today`, `yesterday`; `-7d`, `-12h`. Days ago are as many days of
-    the calendar. A local time that came twice is the first. Raises ValueError.
+    mean where they begin; `now`, `today`, `yesterday`; `-7d`, `-12h`, in s, min or m, h, d and w.
+    Days ago are as many days of the calendar. A local time that came twice is the first. Raises
+    ValueError.
     """
     said = text.strip()
     try:
         if len(said) > _LONGEST:
             raise ValueError
-        at = _said(said.lower(), zone, now)
+        at = _said(said, zone, now)
         if at is None:
             at = _iso(said, zone)
     except (ValueError, OverflowError):
-        raise ValueError(f"{_shown(text)}, {_EXPECTED}") from None
+        raise ValueError(_refusal(text)) from None
     if not 0 <= at < END_OF_TIME:
         raise ValueError(f"{_shown(text)}, expected a time from 1970 to 9997")
     return at
@@ -179,14 +188,29 @@ def _shown(text: str) -> str:
     return repr(text) if len(text) <= 60 else repr(text[:59] + "…")
 
 
-def _said(word: str, zone: ZoneInfo, now: float) -> float | None:
+def _refusal(text: str) -> str:
+    """What was said, what may be wrong with it, and what was expected."""
+    said = text.strip()
+    why = _NO_DAY if _is_no_day(said) else _UNITS if _LIKE_AGO.fullmatch(said) else ""
+    return f"{_shown(text)}, {_EXPECTED}{why}"
+
+
+def _is_no_day(said: str) -> bool:
+    """Whether it begins with a day that its month does not have."""
+    found = _LIKE_DAY.fullmatch(said)
+    return found is not None and int(found[3]) > monthrange(int(found[1]), int(found[2]))[1]
+
+
+def _said(said: str, zone: ZoneInfo, now: float) -> float | None:
     """The instant of a word, of so long ago, or of a month or year; None: it is none of these."""
+    word = said.lower()
     if word == "now":
         return now
     here = datetime.fromtimestamp(now, zone)
     if word in {"today", "yesterday"}:
         return _midnight(here.date() - timedelta(days=word == "yesterday"), zone)
-    if found := _AGO.fullmatch(word):
+    # Not in any case: -1M would be a minute for one, and a month for another.
+    if found := _AGO.fullmatch(said):
         number, unit = int(found[1]), found[2]
         if unit in _AGO_S:
             return now - number * _AGO_S[unit]

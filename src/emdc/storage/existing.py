@@ -3,14 +3,16 @@
 For looking, a SQLite file is opened read-only: nothing in it changes, whatever state it is in.
 """
 
+import sqlite3
 from functools import partial
 from pathlib import Path
+from shlex import quote as quoted
 from typing import Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import Engine, event, make_url
+from sqlalchemy import Engine, ExceptionContext, event, make_url
 
-from emdc.errors import ConfigError, SchemaError
+from emdc.errors import ConfigError, SchemaError, StorageError
 from emdc.storage import migrate
 from emdc.storage.database import connect, make_engine, probe
 from emdc.storage.engines.sqlite import sqlite_file
@@ -28,7 +30,10 @@ def open_existing(address: str, *, tls_ca: Path | None = None, write: bool = Fal
     """
     url, file = make_url(address), sqlite_file(address)
     if file is not None and not file.exists():
-        raise ConfigError(f"database {file}: no such file, expected one that EMDC has written")
+        raise ConfigError(
+            f"database {file}: no such file, expected one that EMDC has written: name the"
+            f" collector's file with --db_host; emdc run --db_host={quoted(str(file))} makes one"
+        )
     read_only = file is not None and not write and "uri" not in url.query
     # A URI needs no right to write; the one to use takes its place below.
     given = url.update_query_dict({"uri": "true"}) if read_only else url
@@ -38,6 +43,7 @@ def open_existing(address: str, *, tls_ca: Path | None = None, write: bool = Fal
         event.remove(engine, "do_connect", connect)
         event.listen(engine, "do_connect", partial(_open_read_only, file))
         event.listen(engine, "do_connect", connect)
+        event.listen(engine, "handle_error", partial(_refuse_other_files, file))
     try:
         if write or file is None:
             probe(engine)
@@ -62,3 +68,11 @@ def _open_read_only(
     file: Path, _dialect: Any, _record: Any, arguments: list[Any], _parameters: Any
 ) -> None:
     arguments[0] = f"file:{quote(str(file.absolute()))}?mode=ro"
+
+
+def _refuse_other_files(file: Path, context: ExceptionContext) -> None:
+    error = context.original_exception
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+        raise StorageError(
+            f"database {file}: not a database of SQLite, expected one that EMDC has written"
+        ) from error

@@ -18,7 +18,8 @@ from emdc.web.exchange import Parameter, quoted, refuse
 
 TIMES: Final = (
     "ISO 8601, with an offset or Z or else by the clock of the meter's time zone; a date, which "
-    "means its midnight there; now, today, yesterday, -12h or -7d"
+    "means its midnight there; now, today, yesterday; so long ago in s, min, h, d or w, such as "
+    "-12h or -7d"
 )
 START: Final = Parameter("start", f"first instant: {TIMES}. Default: a day before the end")
 END: Final = Parameter("end", "end, which is not part of it, as start. Default: now")

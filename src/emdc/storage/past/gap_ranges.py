@@ -1,7 +1,8 @@
 """Ticks without a value as ranges: from readings that say why, and from ranges without readings.
 
 Ticks that follow one another with one reason are one range, of the whole meter where nothing that
-was due came, else of each metric. What was asked for by hand owes no tick and is no gap.
+was due came, else of each metric. A tick at which a meter was not asked, because it had failed, has
+the reason of that failure. What was asked for by hand owes no tick and is no gap.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from emdc.energy.answers import GapRange
+from emdc.reading import is_answer
 from emdc.storage.instants import text_of
 from emdc.storage.past.asking import Asker
 from emdc.storage.past.tick_grid import Grid
@@ -29,6 +31,7 @@ _RANGES: Final = (
 )
 _MICROSECOND: Final = 1
 _NEVER: Final = 2**62
+_SKIPPED: Final = "backoff_skipped"
 
 _reasons: Final = msgspec.json.Decoder(dict[str, frozenset[int]])
 
@@ -68,6 +71,10 @@ class _Range:
     end: int
     ticks: int | None
 
+    def add_ticks(self, more: int | None) -> None:
+        """Those of a neighbour."""
+        self.ticks = None if self.ticks is None or more is None else self.ticks + more
+
 
 @dataclass(slots=True)
 class _Ranges:
@@ -76,9 +83,15 @@ class _Ranges:
     newest_first: bool
     open: dict[_Key, _Range] = field(default_factory=dict)
     closed: list[tuple[_Key, _Range]] = field(default_factory=list)
+    last: dict[int | None, _Key] = field(default_factory=dict)
+    """By slot; oldest first only."""
 
     def add(self, key: _Key, found: _Range) -> None:
-        """Join it to the one that it follows, or precedes."""
+        """Join it to the one that it follows, or precedes; skipped ticks to the failure before."""
+        if self.newest_first:
+            self._take_skipped(key, found)
+        else:
+            key = self.last[key.slot] = self._failure(key, found)
         before = self.open.get(key)
         if before is not None and self.newest_first and found.end == before.start:
             before.start = found.start
@@ -89,8 +102,24 @@ class _Ranges:
                 self.closed.append((key, before))
             self.open[key] = found
             return
-        whole = before.ticks is not None and found.ticks is not None
-        before.ticks = (before.ticks or 0) + (found.ticks or 0) if whole else None
+        before.add_ticks(found.ticks)
+
+    def _failure(self, key: _Key, found: _Range) -> _Key:
+        """The key of the failure that skipped ticks follow directly; any other's is its own."""
+        before = self.last.get(key.slot)
+        if key.reason != _SKIPPED or before is None or is_answer(before.reason):
+            return key
+        return before if self.open[before].end == found.start else key
+
+    def _take_skipped(self, key: _Key, found: _Range) -> None:
+        """Let a failure reach over the skipped ticks that follow it."""
+        skipped = _Key(key.slot, _SKIPPED)
+        after = self.open.get(skipped)
+        if after is None or key == skipped or is_answer(key.reason) or found.end != after.start:
+            return
+        del self.open[skipped]
+        found.end = after.end
+        found.add_ticks(after.ticks)
 
     def enough(self, limit: int) -> bool:
         """Whether no further row can be among the first `limit` ranges, or change one of them."""

@@ -36,6 +36,7 @@ def test_where_a_tick_is_due_it_must_be_read_itself() -> None:
     assert longest_step((700_000_000,), 900.0) == 700.0
     assert longest_step((3_600_000_000,), 900.0) == 3600.0
     assert longest_step((), 900.0) == 900.0
+    assert [longest_step((1_000_000,), at) for at in (DAY + 1, DAY + 1.25)] == [0, 1]
 
 
 def test_slots_that_the_meter_has_no_more_owe_nothing() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emdc.energy.answers import CELL_S, Consumption, Per, Quality
 from emdc.energy.periods import Period, instant, periods
-from emdc.energy.sums import Columns, Stretch, consumption
+from emdc.energy.sums import Columns, Part, Stretch, consumption, pieces
 
 MEASURED, RECOVERED, SUSPECT, ESTIMATED = Quality
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
@@ -69,6 +69,37 @@ def test_a_cut_quarter_hour_is_shared_by_time() -> None:
     assert one(cells, 1 / 3, 1.5).energy == 75
     assert one(cells, 0.25, 0.75).energy == 45
     assert one(cells, 0.25, 0.75).completeness == 100
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0, 3, []),
+        (0.5, 3, [(0.5, 1)]),
+        (0, 3.25, [(3, 3.25)]),
+        (0.5, 3.25, [(0.5, 1), (3, 3.25)]),
+        (0.25, 0.5, [(0.25, 0.5)]),
+        (0, 0.5, [(0, 0.5)]),
+        (0.5, 1, [(0.5, 1)]),
+    ],
+)
+def test_pieces_are_the_quarter_hours_that_a_period_has_in_part(
+    start: float, end: float, expected: list[Period]
+) -> None:
+    assert pieces((at(start), at(end))) == [(at(low), at(high)) for low, high in expected]
+
+
+def test_what_is_known_of_a_part_counts_in_place_of_its_share() -> None:
+    cells, now = columns([90, 30, 60]), at(3)
+    parts = {at(0): Part(7.5, SUSPECT), at(2): Part(None, None)}
+    two: list[Period] = [(at(0.5), at(1)), (at(1), at(2.5))]
+    first, second = consumption(cells, two, now=now, parts=parts)
+    assert (first.energy, first.quality, first.completeness) == (7.5, SUSPECT, 100)
+    assert (second.energy, second.quality, second.completeness) == (30, MEASURED, 100)
+    # Of whole quarter hours they say nothing.
+    assert consumption(cells, [(at(0), at(3))], now=now, parts=parts)[0].energy == 180
+    (unknown,) = consumption(cells, [(at(2), at(2.5))], now=now, parts=parts)
+    assert (unknown.energy, unknown.quality) == (None, None)
 
 
 def test_what_is_not_known_is_none_and_no_zero() -> None:

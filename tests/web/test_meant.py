@@ -11,9 +11,7 @@ from sqlalchemy import Engine
 
 from emdc.cli import execute
 from emdc.reading import MeterProfile, Topic
-from emdc.storage.past.energy_read import POWERS
 from emdc.storage.recorder import Recorder
-from emdc.web import meant
 from tests.web.site import EATON, NEXUS, NOW, Site
 from tests.web.stored import ENERGY, POWER, TEXT, VOLTS, opened
 
@@ -163,7 +161,3 @@ def test_a_meter_that_counts_is_a_topic_of_the_command_energy(
     assert execute(["energy", *flags]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == ["a/sums/Wh_in", "a/sums/Wh_out"]
-
-
-def test_powers_are_those_of_the_storage() -> None:
-    assert set(meant.POWERS) == set(POWERS)

@@ -21,6 +21,10 @@ Per: TypeAlias = Literal["15min", "hour", "day", "week", "month", "year", "total
 """How long the periods of an energy answer are; from `hour` on in the meter's time zone."""
 
 
+POWERS: Final = {"W": "Wh", "kW": "kWh", "MW": "MWh"}
+"""Units of power, and what an hour of them is."""
+
+
 class Quality(IntEnum):
     """How far a consumption is to be trusted; the greater, the less."""
 

@@ -51,4 +51,4 @@ def longest_step(each: Intervals, at: float) -> float:
     """
     if not each:
         return CELL_S
-    return each[0] / _SECOND if round(at) * _SECOND % each[0] else 0.0
+    return each[0] / _SECOND if round(at * _SECOND) % each[0] else 0.0

@@ -1,13 +1,15 @@
 """What a counter counted in periods, from its quarter hours.
 
 Cutting a span anywhere changes no total: a period that begins or ends within a quarter hour takes
-its share of it by time. A period of whole quarter hours costs a few calls, not one for each. Pure.
+what is said of that part of it, else its share of it by time. A period of whole quarter hours costs
+a few calls, not one for each. Pure.
 """
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar, cast
 
 from emdc.energy.answers import CELL_S, Consumption, Quality
@@ -36,23 +38,48 @@ class Stretch(NamedTuple):
     quality: Quality
 
 
-def consumption(
+class Part(NamedTuple):
+    """What was counted in that part of a quarter hour that is asked for."""
+
+    energy: float | None
+    """None: nothing is known."""
+    quality: Quality | None
+    """None when the energy is."""
+
+
+NO_PARTS: Final[Mapping[float, Part]] = MappingProxyType({})
+
+
+def pieces(period: Period) -> list[Period]:
+    """The quarter hours that a period has only in part, each as that part: at most two."""
+    start, end = period
+    low, high = -(-start // CELL_S) * CELL_S, end // CELL_S * CELL_S
+    if low > high:
+        return [period]
+    first = [(start, low)] if start < low else []
+    return [*first, (high, end)] if high < end else first
+
+
+def consumption(  # noqa: PLR0913 - what is counted, in what, and what is known beside
     cells: Columns,
     periods: Sequence[Period],
     *,
     now: float,
     began: float | None = None,
     since: Stretch | None = None,
+    parts: Mapping[float, Part] = NO_PARTS,
 ) -> list[Consumption]:
     """What was counted in each of the periods, which are in order of time.
 
     `cells` need to be those of the periods only. One that is missing there, began at `began` or
     later and ended by `now`, was due as the one before it and not read; without `began` none is
     missing before the first. What was read beyond the due of a quarter hour makes up for no other.
-    `since` is shared by time. Totals have 15 significant digits.
+    `since` is shared by time. `parts` says what was counted in the `pieces` of the periods, by the
+    start of the quarter hour; one that is not in it is shared by time. Totals have 15 significant
+    digits.
     """
     grid = _grid(cells, periods, now, began)
-    return [_of_period(grid, period, since) for period in periods]
+    return [_of_period(grid, period, since, parts) for period in periods]
 
 
 _QUALITIES: Final = tuple(Quality)
@@ -117,7 +144,9 @@ def _filled(column: Sequence[_T], holes: Sequence[tuple[int, list[_T]]]) -> list
     return [*filled, *column[done:]]
 
 
-def _of_period(grid: _Grid, period: Period, since: Stretch | None) -> Consumption:
+def _of_period(
+    grid: _Grid, period: Period, since: Stretch | None, parts: Mapping[float, Part]
+) -> Consumption:
     start, end = period
     length = len(grid.dues)
     begin = min(max((start - grid.begin) / CELL_S, 0.0), length)
@@ -128,9 +157,10 @@ def _of_period(grid: _Grid, period: Period, since: Stretch | None) -> Consumptio
     due: float = sum(dues)
     read: float = due if counts == dues else _read(counts, dues)
     for index, share in _cut(begin, stop):
-        energy = grid.energies[index]
-        energies.append(None if energy is None else energy * share)
-        qualities.append(grid.qualities[index])
+        cell = grid.begin + index * CELL_S
+        energy, quality = parts.get(cell) or _shared(grid, index, share)
+        energies.append(energy)
+        qualities.append(quality)
         due += grid.dues[index] * share
         read += min(grid.counts[index], grid.dues[index]) * share
     if since is not None and (share := _share(since, period)):
@@ -141,6 +171,11 @@ def _of_period(grid: _Grid, period: Period, since: Stretch | None) -> Consumptio
     completeness = min(100.0, 100.0 * read / due) if due else None
     total = _total(cast("list[float]", energies)) if energies else None
     return Consumption(start, end, total, completeness, _worst(qualities) if energies else None)
+
+
+def _shared(grid: _Grid, index: int, share: float) -> tuple[float | None, int | None]:
+    energy = grid.energies[index]
+    return None if energy is None else energy * share, grid.qualities[index]
 
 
 def _read(counts: Sequence[int], dues: Sequence[int]) -> int:

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final, Protocol
 
-from emdc.energy.answers import TopicFacts
+from emdc.energy.answers import POWERS, TopicFacts
 from emdc.errors import ConfigError
 
 MOST_NAMED: Final = 8
 """Topics of a meter that are named."""
-POWERS: Final = ("W", "kW", "MW")
-"""Units of what has an energy and is no counter, as the storage has them."""
 
 _EXAMPLES: Final = 3
 _MOST_TOPICS: Final = 10_000
-"""Of one meter."""
+"""That are looked through for those of one meter."""
 _LOOKED_AT: Final = 2000
 _NEAR: Final = 0.5
 

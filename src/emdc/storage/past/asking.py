@@ -118,7 +118,7 @@ class Asker:
                 "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
             )
             self._cursor.execute("SELECT @@max_allowed_packet")
-            # A row with two of them must fit.
+            # A row of them must fit: texts of a counter's few columns, most of them short.
             self._joined_bytes = int(self._cursor.fetchall()[0][0]) // 4
             self._cursor.execute(f"SET SESSION group_concat_max_len = {self._joined_bytes}")
         else:

@@ -2,27 +2,26 @@
 
 A counter's is what it counted. A topic of power has no count: its means by time are an estimate, of
 the hours in which it was read; import and export in one quarter hour are netted there. All
-questions of one answer see one moment of the database.
+questions of one answer see one moment of the database. Periods that begin and end on quarter hours
+ask nothing of the readings of those that are stored.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from emdc.energy.answers import CELL_S, EnergyAnswer, Per, Quality, TopicFacts, cell_of
+from emdc.energy.answers import CELL_S, POWERS, EnergyAnswer, Per, Quality, TopicFacts, cell_of
 from emdc.energy.cells import MeterFacts, SlotFacts
 from emdc.energy.periods import Period
 from emdc.energy.precision import twelve
-from emdc.energy.sums import Columns, Stretch, consumption
+from emdc.energy.sums import NO_PARTS, Columns, Part, Stretch, consumption, pieces
 from emdc.errors import ConfigError
 from emdc.storage.past.asking import Asker
 from emdc.storage.past.cells_read import Cells, cells_of
+from emdc.storage.past.parts_read import PartReader, Whole, shared
 from emdc.storage.past.samples import StoredTopic
 from emdc.storage.past.tick_grid import Grid
 from emdc.storage.past.topics import MeterNow
 from emdc.storage.past.unfolded import Unfolded, Wait, begin_of, unfolded
-
-POWERS: Final = {"W": "Wh", "kW": "kWh", "MW": "MWh"}
-"""Units of power, and what an hour of them is."""
 
 _COUNTER: Final = ("energies", "counts", "dues", "qualities")
 _POWER: Final = ("means", "counts", "dues")
@@ -57,9 +56,9 @@ def energy_of(
     """The answer. `folding` and `meter` are None for a topic without readings."""
     facts, periods = asked.facts, asked.periods
     names = _COUNTER if facts.kind == "counter" else _POWER
-    start = cell_of(periods[0][0])
-    end = -(-periods[-1][1] // CELL_S) * CELL_S
+    start, end = cell_of(periods[0][0]), -(-periods[-1][1] // CELL_S) * CELL_S
     cells = cells_of(asker, asked.topic, (start, end), names)
+    made: Unfolded | None = None
     running: Stretch | None = None
     if folding is not None and meter is not None:
         begin = begin_of(asker, asked.topic)
@@ -72,7 +71,12 @@ def energy_of(
     if not cells.ts:
         cells = Cells((), dict.fromkeys(names, ()))
     columns = _counted(cells) if facts.kind == "counter" else _estimated(cells)
-    found = consumption(columns, periods, now=asked.now, since=running)
+    parts: Mapping[float, Part] = NO_PARTS
+    if facts.kind == "counter" and (cut := _cut(periods)):
+        reader = folding and PartReader(asker, asked.topic, folding, made, asked.now)
+        parts = _parts(cells, cut, reader)
+        running = _narrowed(running, cut, reader)
+    found = consumption(columns, periods, now=asked.now, since=running, parts=parts)
     unit = facts.unit if facts.kind == "counter" else POWERS[facts.unit]
     return EnergyAnswer(facts._replace(unit=unit), asked.per, found)
 
@@ -118,6 +122,42 @@ def _running(
         hours = _HOURS * cell["counts"] / cell["dues"] if cell["dues"] else (last - begin) / 3600
         energy, quality = twelve(cell["means"] * min(hours, _HOURS)), Quality.ESTIMATED
     return None if energy is None else Stretch(begin, last, energy, quality)
+
+
+def _cut(periods: Sequence[Period]) -> list[Period]:
+    """What is asked for of quarter hours that no period has whole: only at the ends of them all."""
+    return [piece for period in {periods[0], periods[-1]} for piece in pieces(period)]
+
+
+def _parts(cells: Cells, cut: Sequence[Period], reader: PartReader | None) -> Mapping[float, Part]:
+    """What was counted in these pieces, by the start of the quarter hour."""
+    found = {}
+    for piece in cut:
+        cell = cell_of(piece[0])
+        row = cells.within(cell, cell + CELL_S).columns
+        if row["energies"] and row["energies"][0] is not None:
+            whole = Whole(cell, row["energies"][0], Quality(row["qualities"][0] or 0))
+            found[cell] = shared(whole, piece) if reader is None else reader.part(whole, piece)
+    return found
+
+
+def _narrowed(
+    running: Stretch | None, cut: Sequence[Period], reader: PartReader | None
+) -> Stretch | None:
+    """The quarter hour that is not over, as far as it is asked for."""
+    if running is None or reader is None:
+        return running
+    cell, last = running.start, running.end
+    for start, end in cut:
+        if cell_of(start) != cell or start >= last or (start == cell and end > last):
+            continue
+        whole = Whole(cell, running.energy, running.quality)
+        # What ends later has all that there is, and its end is as well known.
+        part = reader.part(whole, (start, cell + CELL_S if end > last else end))
+        if part.energy is None or part.quality is None:
+            return None
+        return Stretch(start, min(end, cell + CELL_S), part.energy, part.quality)
+    return running
 
 
 def _counted(cells: Cells) -> Columns:

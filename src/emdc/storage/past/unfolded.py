@@ -73,12 +73,17 @@ def begin_of(asker: Asker, topic: StoredTopic) -> Begin | None:
     next_at, through_at = asker.speech.times(rows[0][:2])
     if next_at == through_at:
         return Begin(next_at, rows[0][2])
-    row = asker.ask(_ROW, topic.meter_id, text_of(next_at))
-    day = asker.ask(_DAY, topic.topic_id, text_of(next_at))
+    return stored_begin(asker, topic, next_at) or Begin(next_at)
+
+
+def stored_begin(asker: Asker, topic: StoredTopic, at: float) -> Begin | None:
+    """The last quarter hour at or before `at` whose state is stored; None: there is none."""
+    row = asker.ask(_ROW, topic.meter_id, text_of(at))
+    day = asker.ask(_DAY, topic.topic_id, text_of(at))
     ats = [asker.speech.times(found[0][:1])[0] for found in (row, day) if found]
     if row and ats[0] == max(ats):
         return Begin(ats[0], row[0][1])
-    return Begin(ats[0], state=day[0][1]) if day else Begin(next_at)
+    return Begin(ats[0], state=day[0][1]) if day else None
 
 
 class Unfolded(NamedTuple):
@@ -90,6 +95,10 @@ class Unfolded(NamedTuple):
     """The last reading."""
     cut: float | None = None
     """Where there were too many readings; None: these are all."""
+    rows: Sequence[Row] = ()
+    """The readings, and the end of the quarter hour that runs as if the counter stood still."""
+    states: Sequence[State | None] = ()
+    """Of a counter, at the start of each quarter hour; None: nothing was read before."""
 
 
 class Wait(NamedTuple):
@@ -102,7 +111,7 @@ class Wait(NamedTuple):
 
 def summed_up(asker: Asker, place: Slot, start: float, end: float) -> Unfolded:
     """What a topic was in the quarter hours of a span, whatever it holds; columns of SUMMARY."""
-    rows, cut = _read(asker, place, start, end)
+    rows, cut = rows_of(asker, place, start, end)
     if not rows:
         return Unfolded(Cells((), dict.fromkeys(SUMMARY, ())), start, cut)
     stop = cell_of(rows[-1][0]) + CELL_S
@@ -123,7 +132,7 @@ def unfolded(
     assert topic.slot is not None
     place = Slot(topic.meter_id, topic.slot)
     # A clock that was set back has left readings of the future.
-    rows, cut = _read(asker, place, begin.at, wait.now + CELL_S)
+    rows, cut = rows_of(asker, place, begin.at, wait.now + CELL_S)
     if cut is not None:
         facts_of = {"topic": topic.name, "from": text_of(cut), "mend": "emdc intervals"}
         log.info("quarter hours are far behind: the last ones are left out", extra=facts_of)
@@ -139,12 +148,15 @@ def unfolded(
     before = begin.of_slot(topic.slot)
     states = {} if before is None else {_SLOT: before}
     folded = fold(slot, rows, states=states, start=begin.at, end=end)
-    cells = folded.cells
+    cells, last = folded.cells, rows[-1][0]
     state = folded.states.get(_SLOT)
-    is_fresh = rows[-1][0] >= wait.now - wait.patience_s
+    is_fresh = last >= wait.now - wait.patience_s
     if is_fresh and state is not None and state.tail and not state.pending:
-        cells[-1] = _ended(slot, cells[-1], rows, state.tail[-1].value)
-    return Unfolded(_columns(cells, _COLUMNS), rows[-1][0], cut)
+        # As if the counter stood still from its last reading on.
+        rows.append((end, (state.tail[-1].value,)))
+        cells[-1] = _ended(slot, cells[-1], rows)
+    starts = [cell.states.get(_SLOT) for cell in cells]
+    return Unfolded(_columns(cells, _COLUMNS), last, cut, rows, starts)
 
 
 def _columns(cells: Sequence[Cell], names: Sequence[str]) -> Cells:
@@ -152,21 +164,16 @@ def _columns(cells: Sequence[Cell], names: Sequence[str]) -> Cells:
     return Cells([cell.start for cell in cells], columns)
 
 
-def _ended(facts: MeterFacts, cell: Cell, rows: Sequence[Row], value: float) -> Cell:
-    """The last quarter hour as if the counter stood still from its last reading on.
+def _ended(facts: MeterFacts, cell: Cell, rows: Sequence[Row]) -> Cell:
+    """The last quarter hour, at whose end the last row is.
 
     What it counted so far was read at both ends, unless more is the matter than that it runs.
     """
-    end = cell.start + CELL_S
     mine = [row for row in rows if row[0] >= cell.start]
-    return fold(
-        facts, [*mine, (end, (value,))], states=cell.states, start=cell.start, end=end
-    ).cells[0]
+    return fold(facts, mine, states=cell.states, start=cell.start, end=cell.start + CELL_S).cells[0]
 
 
-def _read(
-    asker: Asker, place: Slot, start: float, end: float
-) -> tuple[list[tuple[float, Sequence[Any]]], float | None]:
+def rows_of(asker: Asker, place: Slot, start: float, end: float) -> tuple[list[Row], float | None]:
     """Rows of the one slot, and where they end if there are too many."""
     span = (text_of(start), text_of(end))
     cut = None

@@ -163,7 +163,11 @@ class Trace(Curve):
         over = [mark for mark in over if mark.kind != "glitch"]
         if not any(mark.kind in {"swap", "ratio"} for mark in over):
             level = level_after(before, point, since=since, max_rate=self._rules.max_rate)
-            if level is not None and not returns(self._lost, before, point, rules=self._rules):
+            # A mark says that it is no return; so `_find_marked`, which does not know what was lost
+            # by then, finds the same.
+            if level is not None and (
+                over or not returns(self._lost, before, point, rules=self._rules)
+            ):
                 return level
         return marked(before, point, rules=self._rules, marks=over) if over else None
 

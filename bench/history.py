@@ -135,7 +135,7 @@ def _over_http(question: Question, answer: Any, site: HTTPConnection) -> float:
     body = response.read()
     took = time.perf_counter() - began
     given = json.loads(body)
-    rows = getattr(answer, "buckets", None) or getattr(answer, "periods", answer)
+    rows = answer.periods if question.rows == "periods" else answer.buckets
     if response.status != 200 or len(given[question.rows]) != len(rows):
         raise SystemExit(f"{path}: {response.status}, {body[:500]!r}, expected {len(rows)} rows")
     return took

@@ -54,13 +54,12 @@ class Account:
             return
         # The register comes back, and what it shows here is false. Were it otherwise by now, the
         # fold would tell that has its end.
-        for place in self.state.lost:
-            if place.at == edge.start and last < edge.end:
-                self.curve.cut(0)
-                self.curve.ats.append(place.at)
-                self.curve.values.append(place.value)
-                self.curve.add_known(edge)
-                self.epochs = []
+        place = next((lost for lost in self.state.lost if lost.at == edge.start), None)
+        if place is not None and last < edge.end:
+            self.curve.cut(0)
+            self.curve.add(place.at, place.value)
+            self.curve.add_known(edge)
+            self.epochs = []
 
     def at_start(self, state: State, cell: float) -> State:
         """The state as it is to be kept with a cell."""

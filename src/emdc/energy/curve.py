@@ -89,8 +89,12 @@ class Curve:
         energy = edge.energy or 0.0
         if edge.suspect or energy != rise(self.values[-1], edge.value):
             self.leaps[len(self.ats)] = Leap(energy, "jump", marked=not edge.suspect)
-        self.ats.append(edge.end)
-        self.values.append(edge.value)
+        self.add(edge.end, edge.value)
+
+    def add(self, at: float, value: float) -> None:
+        """Go on with a point."""
+        self.ats.append(at)
+        self.values.append(value)
 
     def cut(self, end: int) -> None:
         """Take the points from index `end` on away."""

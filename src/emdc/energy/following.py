@@ -153,8 +153,7 @@ class Trace(Curve):
             self._confirm()
 
     def _begin(self, point: Point) -> None:
-        self.ats.append(point.at)
-        self.values.append(point.value)
+        self.add(point.at, point.value)
         self._origin = self._since = point.at
 
     def _join(self, before: Point, point: Point, since: float) -> float | Leap | None:
@@ -183,8 +182,7 @@ class Trace(Curve):
             self._lost = tuple(
                 place for place in self._lost if not self.values[-1] < place.value <= joined
             )
-        self.ats.append(point.at)
-        self.values.append(joined)
+        self.add(point.at, joined)
 
     def _after_pending(self, point: Point) -> float | None:
         if not self._pending:
@@ -225,8 +223,7 @@ class Trace(Curve):
         here = bisect_right(self.ats, place.at)
         self._drop(len(self.ats) - here)
         if not here:
-            self.ats.append(place.at)
-            self.values.append(place.value)
+            self.add(place.at, place.value)
 
     def _take_back(self) -> bool:
         """Whether it is the readings accepted last that were glitches; the fewer the likelier.

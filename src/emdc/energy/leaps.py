@@ -61,10 +61,13 @@ def returns(lost: Sequence[Lost], before: Point, point: Point, *, rules: Rules) 
     had may go by where it was, when it can rise so far in that step alone.
     """
     rate, span = rules.max_rate, point.at - before.at
-    fast = rate is None or not _possible(before.value, point.value, max_rate=rate, span=span)
     return any(
         before.value < place.value <= point.value
-        and (before.value <= place.shown or fast)
+        and (
+            before.value <= place.shown
+            or rate is None
+            or not _possible(before.value, point.value, max_rate=rate, span=span)
+        )
         and point.value - before.value > (place.value - place.shown) / 2
         and point.value - place.value >= before.value - place.shown
         for place in lost

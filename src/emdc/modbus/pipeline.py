@@ -34,8 +34,8 @@ FIRST_PATIENCE_S: Final = 0.5
 """Shortest wait for the next answer while no group was ever answered to its end. Each takes about
 as long as the first did; where it never comes, the whole time-out would be spent for nothing."""
 _AS_FIRST: Final = 4
-SHORTEST_PAUSE_S: Final = 60.0
-LONGEST_PAUSE_S: Final = 86400.0
+_SHORTEST_PAUSE_S: Final = 60.0
+_LONGEST_PAUSE_S: Final = 86400.0
 
 _ALONE: Final = -1
 _BUSY: Final = (5, 6)
@@ -70,17 +70,18 @@ class PipelinedLink(TcpLink):
         self._doubted: set[int] = set()  # units that said nothing to a group
         # Of one that could before: until when it is asked one at a time, and since when not.
         self._again_at = self._back_at = math.inf
-        self._pause_s = SHORTEST_PAUSE_S
+        self._pause_s = _SHORTEST_PAUSE_S
 
     def _send(self) -> None:
         exchange, connection = self._current, self._socket
         assert exchange is not None
         assert connection is not None
         requests, place = exchange.requests, len(exchange.answers)
-        if place + 1 == len(requests) or self._suspects(requests[place].unit):
-            super()._send()
-            return
-        if self.pipeline == 1 and not self._tries_again():
+        if (
+            place + 1 == len(requests)
+            or self._suspects(requests[place].unit)
+            or (self.pipeline == 1 and not self._tries_again())
+        ):
             super()._send()
             return
         if requests is not self._of:
@@ -243,10 +244,10 @@ class PipelinedLink(TcpLink):
         if self._proven:
             now = self._loop.time()
             if now > self._back_at + self._pause_s:
-                self._pause_s = SHORTEST_PAUSE_S
+                self._pause_s = _SHORTEST_PAUSE_S
             said = f"for {self._pause_s:,.0f} s"
             self._again_at = now + self._pause_s
-            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         log.warning(
             f"meter does not take several requests at once, asked one at a time {said}",
             extra={"host": self.dial.host, "port": self.dial.port, "found": why},

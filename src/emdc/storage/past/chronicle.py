@@ -19,11 +19,11 @@ from emdc.reading import Value
 from emdc.storage.database import connected
 from emdc.storage.instants import text_of
 from emdc.storage.intervals.facts import subject
-from emdc.storage.past import energy_read, gap_ranges, series_read
+from emdc.storage.past import energy_read, gap_ranges, raw_values, series_read
 from emdc.storage.past.asking import Asker, Asking
 from emdc.storage.past.cells_read import last_read
 from emdc.storage.past.old_points import OldPoints
-from emdc.storage.past.raw_values import Slot, first_of, instant_of, last, newest, values_of
+from emdc.storage.past.raw_values import Slot, first_of, instant_of, slot_of, values_of
 from emdc.storage.past.samples import StoredTopic
 from emdc.storage.past.tick_grid import Grid
 from emdc.storage.past.tokens import Points, exact
@@ -98,7 +98,7 @@ class Chronicle:
 
     def newest(self, topic: str) -> tuple[float, Value] | None:
         """The last value, and when it was due; None: there is none in its last 400 days."""
-        found = self._asking.ask(lambda asker: newest(asker, topic))
+        found = self._asking.ask(lambda asker: raw_values.newest(asker, topic))
         if found is None or found[1] is None:
             found = self._newest_before(self._book.place(topic))
         if found is None:
@@ -205,7 +205,7 @@ class Chronicle:
     ) -> Iterator[tuple[float, Value]]:
         is_text, place = self._is_text(topic), self._book.place(topic)
         start, end = span
-        slot = _slot(place)
+        slot = slot_of(place)
         first = None
         if slot is not None:
             first = self._asking.ask(lambda asker: first_of(asker, slot.meter_id))
@@ -220,9 +220,9 @@ class Chronicle:
 
     def _newest_before(self, place: StoredTopic) -> tuple[float, Value] | None:
         """Not in its meter's newest reading, or asked for by another name than its full one."""
-        if (slot := _slot(place)) is None:
+        if (slot := slot_of(place)) is None:
             return self._old.newest(place)
-        if found := self._asking.ask(lambda asker: last(asker, slot)):
+        if found := self._asking.ask(lambda asker: raw_values.last(asker, slot)):
             return found
         cell = self._asking.ask(lambda asker: last_read(asker, place))
         if cell is not None:
@@ -260,12 +260,6 @@ class Chronicle:
             return self._old.numbers(place, start, end, most)
 
         return earlier
-
-
-def _slot(place: StoredTopic) -> Slot | None:
-    if place.meter_id is None or place.slot is None:
-        return None
-    return Slot(place.meter_id, place.slot)
 
 
 class _Page(NamedTuple):

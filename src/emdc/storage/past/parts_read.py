@@ -18,7 +18,7 @@ from emdc.energy.periods import Period
 from emdc.energy.sums import Part
 from emdc.storage.instants import text_of
 from emdc.storage.past.asking import Asker
-from emdc.storage.past.raw_values import Slot, instant_of
+from emdc.storage.past.raw_values import Slot, instant_of, slot_of
 from emdc.storage.past.samples import StoredTopic
 from emdc.storage.past.unfolded import Begin, Unfolded, rows_of, stored_begin
 
@@ -118,9 +118,9 @@ class PartReader(NamedTuple):
         return intervals(meter.schedule, cell, slots=slot + 1)[slot]
 
     def _place(self) -> Slot:
-        assert self.topic.meter_id is not None
-        assert self.topic.slot is not None
-        return Slot(self.topic.meter_id, self.topic.slot)
+        place = slot_of(self.topic)
+        assert place is not None
+        return place
 
 
 def shared(whole: Whole, piece: Period) -> Part:

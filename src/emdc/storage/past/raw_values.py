@@ -12,6 +12,7 @@ import msgspec
 from emdc.numerals import MAX_EXACT_INT
 from emdc.reading import Value
 from emdc.storage.past.asking import SHORT, Asker
+from emdc.storage.past.samples import StoredTopic
 from emdc.storage.past.tokens import NULL, Points, as_number, numbers, points, values
 
 Span: TypeAlias = tuple[str, str]
@@ -32,6 +33,13 @@ class Slot(NamedTuple):
 
     meter_id: int
     slot: int
+
+
+def slot_of(topic: StoredTopic) -> Slot | None:
+    """Where a topic's values are; None: only the old collector stored some."""
+    if topic.meter_id is None or topic.slot is None:
+        return None
+    return Slot(topic.meter_id, topic.slot)
 
 
 class _Engine(Protocol):

@@ -17,7 +17,7 @@ from emdc.storage.instants import text_of
 from emdc.storage.past.asking import Asker
 from emdc.storage.past.cells_read import SUMMARY, cells_of, has_days, summaries
 from emdc.storage.past.details_read import HALF_S, details_of
-from emdc.storage.past.raw_values import Slot, Span, first_of, instant_of, numbers_of
+from emdc.storage.past.raw_values import Span, first_of, instant_of, numbers_of, slot_of
 from emdc.storage.past.samples import StoredTopic
 from emdc.storage.past.series import Summaries, buckets, chained, joined, of_points
 from emdc.storage.past.tokens import Points
@@ -60,8 +60,7 @@ class SeriesReader:
         self._earlier = earlier
         self._cut: float | None = None
         """Where what was read ends before its span does: there was too much of it."""
-        topic = asked.topic
-        self._place = None if topic.slot is None else Slot(topic.meter_id or 0, topic.slot)
+        self._place = slot_of(asked.topic)
         self._first = None if self._place is None else first_of(asker, self._place.meter_id)
 
     def read(self) -> Series:

@@ -116,7 +116,7 @@ class TopicBook:
         return found
 
     def facts(self, name: str) -> TopicFacts:
-        """What is said of a topic, at most a few seconds old; its place is known then, too."""
+        """What is said of a topic, at most a few seconds old."""
         known = self._facts.get(name)
         if known is not None and self._clock() < known[0]:
             return known[1]

@@ -18,7 +18,14 @@ from emdc.numerals import MAX_EXACT_INT
 from emdc.storage.instants import text_of
 from emdc.storage.past.asking import Asker
 from emdc.storage.past.cells_read import SUMMARY, Cells
-from emdc.storage.past.raw_values import Slot, first_of, instant_of, numbers_of, values_of
+from emdc.storage.past.raw_values import (
+    Slot,
+    first_of,
+    instant_of,
+    numbers_of,
+    slot_of,
+    values_of,
+)
 from emdc.storage.past.samples import StoredTopic
 from emdc.storage.past.tokens import exact
 
@@ -128,9 +135,8 @@ def unfolded(
     wait: Wait,
 ) -> Unfolded:
     """The quarter hours from there on; `facts`: of the topic's slot and of its meter."""
-    assert topic.meter_id is not None
-    assert topic.slot is not None
-    place = Slot(topic.meter_id, topic.slot)
+    place = slot_of(topic)
+    assert place is not None
     # A clock that was set back has left readings of the future.
     rows, cut = rows_of(asker, place, begin.at, wait.now + CELL_S)
     if cut is not None:
@@ -145,7 +151,7 @@ def unfolded(
         for due in meter.schedule
     )
     slot = MeterFacts((mine,), schedule)
-    before = begin.of_slot(topic.slot)
+    before = begin.of_slot(place.slot)
     states = {} if before is None else {_SLOT: before}
     folded = fold(slot, rows, states=states, start=begin.at, end=end)
     cells, last = folded.cells, rows[-1][0]
